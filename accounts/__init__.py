@@ -1,0 +1,1 @@
+"""Organizations, their people, invitations, notifications and the audit trail."""

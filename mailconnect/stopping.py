@@ -1,0 +1,95 @@
+"""Stop sending: what depends on a mailbox or a grant pauses with it, and what was on its way is waited for.
+
+`mailconnect` may not import upward, so those who depend on it register here (docs/decisions/0003-dependents.md).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from accounts.models import User
+from mailconnect.models import DelegationGrant, MailConnection
+
+# A permit is good for this long: the Graph client refuses to start a request with an older one.
+PERMIT_LIFE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """What stops, why, and by whom: all sending from `connection`, or only what relies on `grant`."""
+
+    connection: MailConnection
+    grant: DelegationGrant | None = None
+    reason: str  # a key of `sequences.reasons.PAUSED`
+    actor: User | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What a stop pauses (or would pause): sequences by id and name, and the emails that wait in them."""
+
+    sequences: list[tuple[int, str]] = field(default_factory=list)
+    waiting: int = 0
+
+
+class Dependents(Protocol):
+    """Those who send from mailboxes."""
+
+    def preview(self, stop: Stop, now: datetime) -> Effect:
+        """What would pause, for the page that asks before."""
+
+    def pause(self, stop: Stop, now: datetime) -> Effect:
+        """Pause what depends on it, with the reason; tell the owners once. Runs inside the stopping transaction."""
+
+    def in_flight(self, stop: Stop) -> int:
+        """How many messages have a permit under it whose request has not settled."""
+
+    def allow_again(self, connection: MailConnection, now: datetime) -> None:
+        """A mailbox is connected or a grant is given again: tell the owners of paused sequences that can resume."""
+
+
+_dependents: list[Dependents] = []
+
+
+def register(dependents: Dependents) -> None:
+    if not any(type(known) is type(dependents) for known in _dependents):
+        _dependents.append(dependents)
+
+
+def preview(stop: Stop, now: datetime) -> Effect:
+    return _merged([each.preview(stop, now) for each in _dependents])
+
+
+def pause_dependents(stop: Stop, now: datetime) -> Effect:
+    """Call it in the transaction that stops new permits, after the row is changed."""
+    return _merged([each.pause(stop, now) for each in _dependents])
+
+
+def allow_again(connection: MailConnection, now: datetime) -> None:
+    for each in _dependents:
+        each.allow_again(connection, now)
+
+
+def drain(
+    stop: Stop, *, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> int:
+    """Wait until what had been permitted has settled or its permits have lapsed: at most the life of a permit.
+
+    Call it after the stopping transaction has committed, never inside one. Returns how many were already on their
+    way when it was called. When it returns, no request to send will be started under what was stopped.
+    """
+    lapsed_at = monotonic() + PERMIT_LIFE_SECONDS
+    already = open_now = sum(each.in_flight(stop) for each in _dependents)
+    while open_now and monotonic() < lapsed_at:
+        sleep(0.05)
+        open_now = sum(each.in_flight(stop) for each in _dependents)
+    return already
+
+
+def _merged(effects: list[Effect]) -> Effect:
+    return Effect(
+        sequences=[item for effect in effects for item in effect.sequences],
+        waiting=sum(effect.waiting for effect in effects),
+    )

@@ -1,0 +1,17 @@
+"""Every address of the site."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+
+# Before `admin.site.urls` is read: the admin is entered through the same door, with its limits and second factor.
+admin.autodiscover()
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+urlpatterns = [
+    path("", include("accounts.urls")),
+    path("", include("sequences.urls")),
+    path("settings/mailbox/", include("mailconnect.urls")),
+    path("account/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

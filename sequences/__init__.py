@@ -1,0 +1,1 @@
+"""Sequences, candidates, enrollments and the messages that they send."""

@@ -1,0 +1,5 @@
+"""Addresses of sequences, candidates and messages."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

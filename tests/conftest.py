@@ -1,0 +1,82 @@
+"""The people of all tests, and the sandbox tenant at the other end of the wire.
+
+Alice owns a mailbox, Bob is granted, Carol is not, Ada is the organization's admin, Mallory is from elsewhere.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import SettingsWrapper
+
+from accounts.models import Organization, User
+from tests.sandbox_tenant import SandboxTenant
+
+PASSWORD = "a quiet long pass phrase"
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+def organization(db: None) -> Organization:
+    return Organization.objects.create(name="Demo", time_zone="Europe/Berlin")
+
+
+def _person(organization: Organization, email: str, name: str, role: str = User.Role.MEMBER) -> User:
+    return User.objects.create_user(email, PASSWORD, organization=organization, name=name, role=role)
+
+
+@pytest.fixture
+def alice(organization: Organization) -> User:
+    return _person(organization, "alice@demo.example", "Alice Archer")
+
+
+@pytest.fixture
+def bob(organization: Organization) -> User:
+    return _person(organization, "bob@demo.example", "Bob Baker")
+
+
+@pytest.fixture
+def carol(organization: Organization) -> User:
+    return _person(organization, "carol@demo.example", "Carol Chen")
+
+
+@pytest.fixture
+def ada(organization: Organization) -> User:
+    return _person(organization, "ada@demo.example", "Ada Admin", User.Role.ADMIN)
+
+
+@pytest.fixture
+def mallory(db: None) -> User:
+    return _person(Organization.objects.create(name="Elsewhere"), "mallory@other.example", "Mallory Other")
+
+
+@pytest.fixture
+def client_of() -> Callable[[User], Client]:
+    """A signed-in client of a person."""
+
+    def signed_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return signed_in
+
+
+@pytest.fixture(scope="session")
+def running_tenant() -> Iterator[SandboxTenant]:
+    tenant = SandboxTenant.start()
+    yield tenant
+    tenant.stop()
+
+
+@pytest.fixture
+def tenant(running_tenant: SandboxTenant, settings: SettingsWrapper) -> SandboxTenant:
+    """The sandbox with its seed accounts, fresh for each test, where the product looks for Microsoft."""
+    running_tenant.reset()
+    settings.SANDBOX_URL = running_tenant.url
+    return running_tenant
