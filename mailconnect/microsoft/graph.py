@@ -1,0 +1,241 @@
+"""The Graph client: one method per call, for one mailbox. It never repeats a call by itself.
+
+Facts and their sources: reference C (mail) and D (limits and errors).
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from django.conf import settings
+
+from mailconnect.microsoft.errors import OutcomeUnknown, Refused, Throttled, TokenRejected
+from mailconnect.microsoft.wire import Answer, Wire
+from mailconnect.permission import Permit
+
+# Our own namespace: the property that carries a message's key, on the draft and on the copy in Sent Items.
+KEY_PROPERTY = "String {6f1e6c0e-54a5-4a43-9c1b-0d5b8a2f7e11} Name OutreachKey"
+GRAPH_HOSTS = {
+    "global": "https://graph.microsoft.com",
+    "us-gov": "https://graph.microsoft.us",
+    "us-dod": "https://dod-graph.microsoft.us",
+    "china": "https://microsoftgraph.chinacloudapi.cn",
+}
+MESSAGE_FIELDS = "id,isDraft,internetMessageId,conversationId,sentDateTime,toRecipients,subject"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """An email to put into Drafts. With `reply_to_id` (a message in Sent Items) it continues that thread."""
+
+    key: str
+    to_address: str
+    to_name: str
+    subject: str
+    body_html: str
+    reply_to_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailItem:
+    """A message as it stands in the mailbox."""
+
+    id: str
+    is_draft: bool
+    internet_message_id: str
+    conversation_id: str
+    sent_at: datetime | None
+    to_addresses: tuple[str, ...]
+    subject: str
+    key: str = ""
+
+
+def graph_root() -> str:
+    return f"{settings.SANDBOX_URL or GRAPH_HOSTS[settings.MICROSOFT_CLOUD]}/v1.0"
+
+
+class GraphClient:
+    """Calls for the mailbox whose access token it holds."""
+
+    def __init__(self, wire: Wire, connection_id: int, token: str) -> None:
+        self._wire = wire
+        self._connection_id = connection_id
+        self._authorization = f"Bearer {token}"
+
+    def me(self) -> dict[str, Any]:
+        return self._get("/me?$select=id,displayName,mail,proxyAddresses,userPrincipalName,userType")
+
+    def inbox(self) -> dict[str, Any]:
+        """Raises `Refused` where the account has no Exchange mailbox (reference C1)."""
+        return self._get("/me/mailFolders/inbox?$select=id,displayName")
+
+    def mailbox_settings(self) -> dict[str, Any]:
+        return self._get("/me/mailboxSettings")
+
+    def recent_sent_bodies(self, count: int) -> list[str]:
+        """The HTML of the newest sent messages, to find a signature in."""
+        found = self._get(f"/me/mailFolders/sentitems/messages?$select=body&$orderby=sentDateTime%20desc&$top={count}")
+        return [item["body"]["content"] for item in found["value"] if item["body"]["contentType"].lower() == "html"]
+
+    def create_draft(self, draft: Draft) -> MailItem:
+        """Put a new email, or a reply in a thread, into Drafts with our key on it."""
+        if draft.reply_to_id:
+            return self._create_reply(draft)
+        content = {
+            "subject": draft.subject,
+            "body": {"contentType": "HTML", "content": draft.body_html},
+            **_addressed_and_tagged(draft),
+        }
+        return _mail_item(self._call("POST", "/me/messages", content, expected=201))
+
+    def _create_reply(self, draft: Draft) -> MailItem:
+        """Graph keeps subject, quote and thread headers, and would address the sender: recipients are ours.
+
+        createReply may ignore what it is given (reference C5, H3), so all of it is set again by PATCH.
+        """
+        path = f"/me/messages/{quote(draft.reply_to_id)}/createReply"
+        reply = self._call("POST", path, {"message": _addressed_and_tagged(draft)}, expected=201)
+        content = {
+            "body": {"contentType": "HTML", "content": _above_the_quote(draft.body_html, reply["body"]["content"])},
+            **_addressed_and_tagged(draft),
+        }
+        return _mail_item(self._call("PATCH", f"/me/messages/{quote(reply['id'])}", content, expected=200))
+
+    def send(self, permit: Permit) -> None:
+        """Submit the permitted draft: 202 means accepted, not delivered. Starts nothing with a lapsed permit."""
+        if permit.ask.connection_id != self._connection_id:
+            raise ValueError("The permit is for another mailbox.")
+        path = f"/me/messages/{quote(permit.ask.draft_id)}/send"
+        self._call("POST", path, expected=202, gate=permit.check_age)
+
+    def find_by_key(self, key: str) -> list[MailItem]:
+        """Everything in the whole mailbox that carries our key: drafts, and the copy in Sent Items."""
+        wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}')"
+        found = self._get(f"/me/messages?$filter={quote(wanted)}&$select={MESSAGE_FIELDS}&$top=10")
+        return [_mail_item(item) for item in found["value"]]
+
+    def sent_since(self, moment: datetime) -> list[MailItem]:
+        """The newest 100 messages in Sent Items since `moment` that carry a key, with it."""
+        wanted = f"sentDateTime ge {moment:%Y-%m-%dT%H:%M:%SZ}"
+        expand = f"singleValueExtendedProperties($filter=id eq '{KEY_PROPERTY}')"
+        found = self._get(
+            f"/me/mailFolders/sentitems/messages?$filter={quote(wanted)}&$orderby=sentDateTime%20desc"
+            f"&$select={MESSAGE_FIELDS}&$expand={quote(expand)}&$top=100"
+        )
+        return [_mail_item(item) for item in found["value"] if item.get("singleValueExtendedProperties")]
+
+    def delete_draft(self, draft_id: str) -> None:
+        """Remove a draft. Already gone is fine."""
+        try:
+            self._call("DELETE", f"/me/messages/{quote(draft_id)}", expected=204)
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+
+    def _get(self, path: str) -> dict[str, Any]:
+        return self._call("GET", path, expected=200)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        content: dict[str, Any] | None = None,
+        *,
+        expected: int,
+        gate: Callable[[], None] | None = None,
+    ) -> dict[str, Any]:
+        headers = {
+            "Authorization": self._authorization,
+            "Accept": "application/json",
+            "Prefer": 'IdType="ImmutableId"',
+            "client-request-id": str(uuid.uuid4()),
+        }
+        body = b"" if method == "POST" else None
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(content).encode()
+        answer = self._wire.exchange(method, path, headers, body, gate=gate)
+        # One sample of createReply shows 200 for 201: accept both (reference C5).
+        if answer.status == expected or {answer.status, expected} == {200, 201}:
+            return _json_object(answer) if expected in (200, 201) else {}
+        _raise_for(answer)
+
+
+def _raise_for(answer: Answer) -> NoReturn:
+    code = _error_code(answer)
+    retry_after = _seconds(answer.headers.get("Retry-After"))
+    if answer.status == 429 or (answer.status == 503 and retry_after is not None):
+        raise Throttled(code or "throttled", retry_after or 0.0)
+    if answer.status == 401:
+        raise TokenRejected(code or "token_rejected")
+    # A proxy's HTML with a 4xx is no word of Graph's: only its own envelope refuses.
+    if 400 <= answer.status < 500 and code:
+        raise Refused(code, answer.status)
+    raise OutcomeUnknown(f"http_{answer.status}")
+
+
+def _error_code(answer: Answer) -> str:
+    """The most specific code of Graph's error envelope; empty where the body is something else."""
+    try:
+        error = json.loads(answer.body)["error"]
+        codes = [str(error["code"])]
+        while isinstance(error := error.get("innerError") or error.get("innererror"), dict):
+            codes += [str(error["code"])] if "code" in error else []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return codes[-1][:60]
+
+
+def _json_object(answer: Answer) -> dict[str, Any]:
+    """The body of an expected answer. Garbage there means that we do not know what happened."""
+    try:
+        content = json.loads(answer.body)
+    except ValueError as error:
+        raise OutcomeUnknown("garbage") from error
+    if not isinstance(content, dict):
+        raise OutcomeUnknown("garbage")
+    return content
+
+
+def _seconds(value: str | None) -> float | None:
+    """Retry-After as Graph sends it: whole or decimal seconds (reference D1)."""
+    try:
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        return 0.0
+
+
+def _addressed_and_tagged(draft: Draft) -> dict[str, Any]:
+    return {
+        "toRecipients": [{"emailAddress": {"name": draft.to_name, "address": draft.to_address}}],
+        "singleValueExtendedProperties": [{"id": KEY_PROPERTY, "value": draft.key}],
+    }
+
+
+def _above_the_quote(html: str, quoted: str) -> str:
+    """Our text right after the reply draft's <body>, above the quoted mail."""
+    opening = re.search(r"<body[^>]*>", quoted, re.IGNORECASE)
+    return quoted[: opening.end()] + html + quoted[opening.end() :] if opening else html + quoted
+
+
+def _mail_item(item: dict[str, Any]) -> MailItem:
+    try:
+        sent = item.get("sentDateTime")
+        properties = item.get("singleValueExtendedProperties") or [{"value": ""}]
+        return MailItem(
+            id=item["id"],
+            is_draft=item["isDraft"],
+            internet_message_id=item.get("internetMessageId") or "",
+            conversation_id=item.get("conversationId") or "",
+            sent_at=datetime.fromisoformat(sent) if sent else None,
+            to_addresses=tuple(to["emailAddress"]["address"].lower() for to in item.get("toRecipients", [])),
+            subject=item.get("subject") or "",
+            key=properties[0]["value"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutcomeUnknown("garbage") from error

@@ -1,0 +1,245 @@
+"""May this person send this message from this mailbox, now? The only place that answers, and the only one that permits.
+
+DESIGN §5: the connection is connected and its owner active; the person is active in the same organization; and the
+person is the owner, or holds a live grant whose scope and cap allow it.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from django.db import connection as database
+from django.db.models import Q
+
+from accounts.models import User
+from mailconnect import receipts
+from mailconnect.microsoft.errors import PermitLapsed
+from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
+from mailconnect.stopping import PERMIT_LIFE_SECONDS
+
+_SEAL: Final = object()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One message that is ready to leave."""
+
+    message_id: int
+    key: str
+    draft_id: str
+    connection_id: int
+    person_id: int
+    sequence_id: int
+    body_hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permit:
+    """The permission for one message to leave, good for 5 seconds. Only `permit()` makes one."""
+
+    ask: Ask
+    permitted_at: datetime
+    grant: DelegationGrant | None
+    grant_digest: str
+    receipt_key: str
+    receipt: str
+    started: float  # monotonic
+    seal: object = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("A Permit is made by permission.permit() alone.")
+
+    def check_age(self) -> None:
+        """Raises `PermitLapsed` when it is too old to start a request with."""
+        if time.monotonic() - self.started > PERMIT_LIFE_SECONDS:
+            raise PermitLapsed("permit_lapsed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why a message may not leave. `grant` is the live grant that did not suffice, where there is one."""
+
+    ask: Ask
+    reason: str
+    grant: DelegationGrant | None = None
+
+
+def permit(asks: Sequence[Ask], *, now: datetime) -> list[Permit | Refusal]:
+    """Decide about many messages at once, with the rows locked that a revocation would change.
+
+    Call it in the transaction that stamps the permits on the messages and sets them to `sending`: then a revocation
+    either comes before (and this refuses) or after (and finds them in flight). Grants with a cap are counted here.
+    """
+    if not database.in_atomic_block:
+        raise RuntimeError("permit() belongs into the transaction that stamps it.")
+    started = time.monotonic()
+    facts = _Facts(asks, now, lock=True)
+    verdicts: list[Permit | Refusal] = []
+    for ask in asks:
+        grant, refused = facts.judge(ask)
+        if refused:
+            verdicts.append(Refusal(ask=ask, reason=refused, grant=grant))
+        else:
+            facts.count(grant)
+            verdicts.append(_permitted(ask, facts, grant, now, started))
+    facts.save_counts()
+    return verdicts
+
+
+def foresee(asks: Sequence[Ask], *, now: datetime) -> list[Refusal]:
+    """The asks that `permit()` would refuse now: asked before a draft is put into somebody's mailbox."""
+    facts = _Facts(asks, now, lock=False)
+    judged = ((ask, *facts.judge(ask)) for ask in asks)
+    return [Refusal(ask=ask, reason=reason, grant=grant) for ask, grant, reason in judged if reason]
+
+
+def grant_digest(grant: DelegationGrant) -> str:
+    """A hash of the terms of a grant; they never change, so neither may this."""
+    terms = {
+        "id": grant.pk,
+        "version": grant.version,
+        "connection": grant.connection_id,
+        "grantee": grant.grantee_id,
+        "granted_by": grant.granted_by_id,
+        "granted_at": grant.created_at.isoformat(),
+        "expires_at": grant.expires_at.isoformat() if grant.expires_at else None,
+        "daily_cap": grant.daily_cap,
+        "sequence": grant.sequence_id,
+        "approve_first_email": grant.approve_first_email,
+    }
+    return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
+
+
+def _permitted(ask: Ask, facts: "_Facts", grant: DelegationGrant | None, now: datetime, started: float) -> Permit:
+    digest = grant_digest(grant) if grant else ""
+    key_id, signature = receipts.sign(
+        receipts.Statement(
+            message=ask.key,
+            mailbox=facts.mailbox_name(ask),
+            person=ask.person_id,
+            grant=grant.pk if grant else None,
+            grant_version=grant.version if grant else None,
+            grant_digest=digest,
+            permitted_at=now,
+            body_hash=ask.body_hash,
+        )
+    )
+    return Permit(
+        ask=ask,
+        permitted_at=now,
+        grant=grant,
+        grant_digest=digest,
+        receipt_key=key_id,
+        receipt=signature,
+        started=started,
+        seal=_SEAL,
+    )
+
+
+class _Facts:
+    """The rows that decide about a set of asks, read with a fixed number of queries."""
+
+    def __init__(self, asks: Sequence[Ask], now: datetime, *, lock: bool) -> None:
+        self.now = now
+        connections = MailConnection.objects.select_related("owner", "organization").order_by("pk")
+        people = User.objects.order_by("pk")
+        grants = DelegationGrant.objects.live(now).order_by("pk")
+        if lock:
+            connections = connections.select_for_update(of=("self", "owner"), no_key=True)
+            people = people.select_for_update(no_key=True)
+            grants = grants.select_for_update(no_key=True)
+        self.connections = connections.in_bulk({ask.connection_id for ask in asks})
+        self.people = {connection.owner_id: connection.owner for connection in self.connections.values()}
+        others = {ask.person_id for ask in asks} - self.people.keys()
+        self.people |= people.in_bulk(others) if others else {}
+        self.grants = self._grants_for(asks, grants)
+        self.approved = self._approved()
+        self.counted: set[DelegationGrant] = set()
+
+    def judge(self, ask: Ask) -> tuple[DelegationGrant | None, str]:
+        """The grant to send under (none for the owner) and, if it may not leave, the reason."""
+        connection = self.connections.get(ask.connection_id)
+        if connection is None or connection.state != MailConnection.State.CONNECTED:
+            return None, "not_connected"
+        if not connection.owner.is_active:
+            return None, "owner_inactive"
+        person = self.people.get(ask.person_id)
+        if person is None or not person.is_active or person.organization_id != connection.organization_id:
+            return None, "initiator_inactive"
+        if person.pk == connection.owner_id:
+            return None, ""
+        return self._best_grant(ask, connection)
+
+    def _best_grant(self, ask: Ask, connection: MailConnection) -> tuple[DelegationGrant | None, str]:
+        """The first grant that allows it; otherwise the last reason, so that a cap is not told as a missing word."""
+        refused: tuple[DelegationGrant | None, str] = (None, "no_permission")
+        for grant in self.grants.get(connection.pk, []):
+            if grant.grantee_id not in (None, ask.person_id):
+                continue
+            reason = self._objection(grant, ask, _today(self.now, connection))
+            if not reason:
+                return grant, ""
+            refused = (grant, reason)
+        return refused
+
+    def _objection(self, grant: DelegationGrant, ask: Ask, today: date) -> str:
+        if grant.sequence_id not in (None, ask.sequence_id):
+            return "grant_scope"
+        if grant.approve_first_email and (grant.pk, ask.sequence_id) not in self.approved:
+            return "awaiting_approval"
+        if grant.daily_cap is not None and grant.used_today(today) >= grant.daily_cap:
+            return "grant_cap"
+        return ""
+
+    def count(self, grant: DelegationGrant | None) -> None:
+        if grant is None or grant.daily_cap is None:
+            return
+        today = _today(self.now, self.connections[grant.connection_id])
+        grant.used_count = grant.used_today(today) + 1
+        grant.used_on = today
+        self.counted.add(grant)
+
+    def save_counts(self) -> None:
+        if self.counted:
+            DelegationGrant.objects.bulk_update(self.counted, ["used_on", "used_count"])
+
+    def mailbox_name(self, ask: Ask) -> str:
+        """Microsoft's own ids: they stay true when an address changes hands."""
+        connection = self.connections[ask.connection_id]
+        return f"{connection.tenant_id}/{connection.object_id}"
+
+    def _grants_for(self, asks: Sequence[Ask], grants: "Iterable[DelegationGrant]") -> dict[int, list[DelegationGrant]]:
+        """Live grants by mailbox, of the people who ask; specific ones before those to the entire team."""
+        owners = {pk: connection.owner_id for pk, connection in self.connections.items()}
+        delegated = {
+            (ask.connection_id, ask.person_id) for ask in asks if owners.get(ask.connection_id) != ask.person_id
+        }
+        if not delegated:
+            return {}
+        mailboxes, people = zip(*delegated, strict=True)
+        found = grants.filter(  # type: ignore[attr-defined]
+            Q(grantee__in=set(people)) | Q(grantee=None), connection__in=set(mailboxes)
+        )
+        by_mailbox: dict[int, list[DelegationGrant]] = {}
+        for grant in sorted(found, key=lambda grant: grant.grantee_id is None):
+            by_mailbox.setdefault(grant.connection_id, []).append(grant)
+        return by_mailbox
+
+    def _approved(self) -> set[tuple[int, int]]:
+        asking = [grant.pk for grants in self.grants.values() for grant in grants if grant.approve_first_email]
+        if not asking:
+            return set()
+        approvals = FirstEmailApproval.objects.filter(grant__in=asking, approved_at__isnull=False)
+        return set(approvals.values_list("grant_id", "sequence_id"))
+
+
+def _today(now: datetime, connection: MailConnection) -> date:
+    """The mailbox's day: a cap is a day's cap where its owner lives."""
+    zone: Callable[[str], ZoneInfo] = ZoneInfo
+    return now.astimezone(zone(connection.time_zone or connection.organization.time_zone)).date()

@@ -1,0 +1,52 @@
+"""The receipt of a message: who initiated it, from which mailbox, by whose word, when, and what; signed.
+
+The key is one of its own (`RECEIPT_KEYS`, id:key; the first signs, all verify), so that who can read or write the
+database cannot make one.
+"""
+
+import hashlib
+import hmac
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statement:
+    """What a receipt states. `grant` is none where the person is the mailbox's owner."""
+
+    message: str
+    mailbox: str
+    person: int
+    grant: int | None
+    grant_version: int | None
+    grant_digest: str
+    permitted_at: datetime
+    body_hash: str
+
+    def canonical(self) -> bytes:
+        """One byte string per statement: JSON, keys sorted, time in UTC to the microsecond."""
+        facts = asdict(self)
+        facts["permitted_at"] = self.permitted_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+
+
+def sign(statement: Statement) -> tuple[str, str]:
+    """The id of the newest key, and the signature by it."""
+    key_id = next(iter(settings.RECEIPT_KEYS))
+    return key_id, _signature(key_id, statement)
+
+
+def verifies(statement: Statement, key_id: str, signature: str) -> bool:
+    """Whether the signature is of this statement. An unknown key verifies nothing."""
+    return key_id in settings.RECEIPT_KEYS and hmac.compare_digest(_signature(key_id, statement), signature)
+
+
+def body_hash(subject: str, body_html: str) -> str:
+    return hashlib.sha256(f"{subject}\n{body_html}".encode()).hexdigest()
+
+
+def _signature(key_id: str, statement: Statement) -> str:
+    return hmac.new(settings.RECEIPT_KEYS[key_id].encode(), statement.canonical(), hashlib.sha256).hexdigest()
