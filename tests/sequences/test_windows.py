@@ -11,7 +11,6 @@ from sequences.models import Sequence
 from sequences.scheduling import Window
 from sequences.windows import window_for
 
-
 WORKDAYS = frozenset({1, 2, 3, 4, 5})
 
 
