@@ -103,6 +103,9 @@ class MailConnection(models.Model):
                 fields=["organization", "tenant_id", "object_id"], name="one_connection_per_mailbox"
             ),
             models.UniqueConstraint(
+                fields=["tenant_id", "object_id"], condition=~Q(state="removed"), name="one_live_connection_anywhere"
+            ),
+            models.UniqueConstraint(
                 fields=["owner"], condition=~Q(state="removed"), name="one_live_connection_per_owner"
             ),
             models.CheckConstraint(
@@ -151,20 +154,15 @@ class TokenCache(models.Model):
 class ConsentFlow(models.Model):
     """A sign-in at Microsoft under way: single-use, bound to the session that began it, alive for ten minutes."""
 
-    class Purpose(models.TextChoices):
-        CONNECT = "connect", "Connect a mailbox"
-        ADMIN_CONSENT = "admin_consent", "Approval by an administrator"
-
     state_hash = models.CharField(max_length=64, unique=True)
     session_hash = models.CharField(max_length=64)
     user = models.ForeignKey(User, models.CASCADE, related_name="+")
-    purpose = models.CharField(max_length=20, choices=Purpose)
     in_popup = models.BooleanField(default=True)
     envelope = EncryptedText()  # msal's flow: it holds the PKCE verifier
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
-        return f"{self.purpose} by user {self.user_id}"
+        return f"Sign-in of user {self.user_id}"
 
 
 class AdminConsent(models.Model):

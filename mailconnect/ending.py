@@ -1,0 +1,140 @@
+"""How a connection ends: its owner removes it, Microsoft no longer lets us in, or its owner leaves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from accounts.auditing import record
+from accounts.models import User
+from accounts.notifying import notify
+from mailconnect import stopping
+from mailconnect.models import DefaultMailbox, DelegationGrant, DelegationRequest, MailConnection, TokenCache
+from mailconnect.reasons import next_step, sentence
+from mailconnect.stopping import Effect, Stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What the removal paused, and how many emails were already on their way when it came."""
+
+    effect: Effect
+    on_their_way: int
+
+
+def foresee_removal(connection: MailConnection, now: datetime) -> tuple[Effect, list[DelegationGrant]]:
+    """What `remove()` would pause, and the grants it would archive: for the page that asks before."""
+    grants = DelegationGrant.objects.live(now).filter(connection=connection).select_related("grantee")
+    return stopping.preview(Stop(connection=connection, reason="mailbox_removed"), now), list(grants)
+
+
+def remove(*, connection: MailConnection, actor: User, now: datetime) -> Removed:
+    """Forget the tokens, archive the grants, pause what sends from it, tell the people; then wait for what had left.
+
+    Sequences, candidates and messages stay: connecting the same mailbox again revives the connection.
+    """
+    stop = Stop(connection=connection, reason="mailbox_removed", actor=actor)
+    with transaction.atomic():
+        effect = _end(stop, DelegationGrant.Archived.MAILBOX_REMOVED, now)
+    return Removed(effect=effect, on_their_way=stopping.drain(stop))
+
+
+def leave(user: User, actor: User | None, now: datetime) -> None:
+    """`user` is deactivated: the mailbox goes, and so does every permission given and received.
+
+    Runs inside the transaction of the deactivation.
+    """
+    for connection in MailConnection.objects.live().filter(owner=user):
+        stop = Stop(connection=connection, reason="owner_left", actor=actor)
+        _end(stop, DelegationGrant.Archived.OWNER_LEFT, now)
+    received = DelegationGrant.objects.filter(grantee=user, archived_at=None).select_related("connection")
+    for grant in received:
+        _archive(DelegationGrant.objects.filter(pk=grant.pk), DelegationGrant.Archived.GRANTEE_LEFT, actor, now)
+        stop = Stop(connection=grant.connection, grant=grant, reason="grantee_left", actor=actor)
+        stopping.pause_dependents(stop, now)
+    _lapse(DelegationRequest.objects.filter(requester=user), now)
+    DefaultMailbox.objects.filter(user=user).delete()
+
+
+def needs_reconnecting(*, connection: MailConnection, reason: str, now: datetime) -> None:
+    """Only the owner can help: `reason` (of `reasons.SENTENCES`) is kept, what sends from it pauses, the owner is told.
+
+    Does nothing to a connection that is not connected. Grants stay: they count again after reconnecting.
+    """
+    with transaction.atomic():
+        changed = MailConnection.objects.connected().filter(pk=connection.pk)
+        if not changed.update(state=MailConnection.State.RECONNECT, reason=reason, state_changed_at=now):
+            return
+        connection.refresh_from_db()
+        effect = stopping.pause_dependents(Stop(connection=connection, reason="mailbox_reconnect"), now)
+        record(
+            organization=connection.organization,
+            actor=None,
+            action="mailbox.needs_reconnecting",
+            target=connection,
+            now=now,
+            reason=reason,
+            sequences_paused=len(effect.sequences),
+        )
+        notify(
+            user=connection.owner,
+            kind="mailbox_reconnect",
+            title="Your mailbox needs reconnecting",
+            text=f"{sentence(reason)} {next_step(reason)}",
+            url=reverse("mailconnect:settings"),
+            once=f"mailbox_reconnect:{connection.pk}",
+            now=now,
+        )
+
+
+def _end(stop: Stop, archived: DelegationGrant.Archived, now: datetime) -> Effect:
+    """Everything that ends with a mailbox, in the caller's transaction."""
+    connection = MailConnection.objects.select_for_update(no_key=True).get(pk=stop.connection.pk)
+    connection.state = MailConnection.State.REMOVED
+    connection.reason = ""
+    connection.state_changed_at = now
+    connection.save(update_fields=["state", "reason", "state_changed_at"])
+    TokenCache.objects.filter(connection=connection).delete()
+    DefaultMailbox.objects.filter(connection=connection).delete()
+    grants = DelegationGrant.objects.filter(connection=connection, archived_at=None)
+    _tell_grantees(connection, grants, now)
+    archived_count = _archive(grants, archived, stop.actor, now)
+    _lapse(DelegationRequest.objects.filter(connection=connection), now)
+    effect = stopping.pause_dependents(stop, now)
+    record(
+        organization=connection.organization,
+        actor=stop.actor,
+        action="mailbox.removed",
+        target=connection,
+        now=now,
+        reason=stop.reason,
+        grants_archived=archived_count,
+        sequences_paused=len(effect.sequences),
+    )
+    return effect
+
+
+def _archive(
+    grants: QuerySet[DelegationGrant], reason: DelegationGrant.Archived, actor: User | None, now: datetime
+) -> int:
+    return grants.update(archived_at=now, archived_reason=reason, archived_by=actor)
+
+
+def _lapse(requests: QuerySet[DelegationRequest], now: datetime) -> None:
+    open_ones = requests.filter(state=DelegationRequest.State.REQUESTED)
+    open_ones.update(state=DelegationRequest.State.LAPSED, decided_at=now)
+
+
+def _tell_grantees(connection: MailConnection, grants: QuerySet[DelegationGrant], now: datetime) -> None:
+    for grant in grants.select_related("grantee").exclude(grantee=None):
+        assert grant.grantee is not None
+        notify(
+            user=grant.grantee,
+            kind="mailbox_removed",
+            title=f"{connection.owner} removed a mailbox that you could send from",
+            text=f"Sequences that send from {connection.address} are paused. Choose another mailbox for them.",
+            url=reverse("home"),
+            now=now,
+        )
