@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from accounts.models import Organization, User
 from tests.sandbox_tenant import SandboxTenant
@@ -75,7 +75,7 @@ def running_tenant() -> Iterator[SandboxTenant]:
 
 
 @pytest.fixture
-def tenant(running_tenant: SandboxTenant, settings: SettingsWrapper) -> SandboxTenant:
+def tenant(running_tenant: SandboxTenant, settings: Settings) -> SandboxTenant:
     """The sandbox with its seed accounts, fresh for each test, where the product looks for Microsoft."""
     running_tenant.reset()
     settings.SANDBOX_URL = running_tenant.url

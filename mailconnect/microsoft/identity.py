@@ -44,6 +44,7 @@ _THE_OWNER = {
     **dict.fromkeys((50072, 50074, 50076, 50078, 50079, 50158), "security_check"),
     **dict.fromkeys((70008, 700082), "connection_expired"),
     70043: "sign_in_frequency",
+    9002313: "sign_in_again",  # a refresh token that cannot be one
     **dict.fromkeys((50089, 50132, 50133, 50173, 70000), "access_revoked"),
     **dict.fromkeys((50034, 50057, 51004), "account_disabled"),
     **dict.fromkeys((16000, 50020, 90072), "other_tenant"),
