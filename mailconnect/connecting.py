@@ -112,7 +112,8 @@ def _connect(user: User, flow: dict[str, Any], answer: Mapping[str, str], now: d
     try:
         tokens, account = identity.redeem(flow, answer)
         _check_account(user.organization, tokens, account)
-        mailbox = _read_mailbox(reading.client(tokens.access_token))
+        with reading.mailbox(tokens.access_token) as graph:
+            mailbox = _read_mailbox(graph)
     except MicrosoftError as error:
         raise _refusal(error, now) from error
     if mailbox.is_guest:
@@ -158,7 +159,7 @@ def _addresses(profile: Mapping[str, Any]) -> list[str]:
     """`mail` and the SMTP proxy addresses (other protocols are none of ours), the primary one first."""
     proxies = [str(entry) for entry in profile.get("proxyAddresses") or [] if str(entry).upper().startswith("SMTP:")]
     proxies.sort(key=lambda entry: not entry.startswith("SMTP:"))
-    mail = [profile["mail"]] if profile.get("mail") else []
+    mail = [str(profile["mail"])] if profile.get("mail") else []
     return [address.lower() for address in [*mail, *(entry[5:] for entry in proxies)]]
 
 

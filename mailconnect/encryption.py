@@ -6,7 +6,7 @@ from django.db import models
 from fernet_fields import EncryptedTextField
 
 
-class EncryptedText(EncryptedTextField):
+class EncryptedText(EncryptedTextField):  # type: ignore[misc]
     """Text that the database holds only encrypted.
 
     The parent would encrypt the SQL text of an expression in `bulk_update()` and `update(F())`: those pass through.

@@ -166,7 +166,7 @@ class ConsentFlow(models.Model):
 
 
 class AdminConsent(models.Model):
-    """The organization waits for its IT to approve the app. `tenant_hint` is what Microsoft's redirect said: no proof."""
+    """The organization waits for its IT to approve the app. `tenant_hint` is what the redirect said: no proof."""
 
     organization = models.OneToOneField(Organization, models.CASCADE, related_name="admin_consent")
     requested_by = models.ForeignKey(User, models.PROTECT, related_name="+")

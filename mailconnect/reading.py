@@ -1,7 +1,7 @@
-"""Read from a connected mailbox, outside of the sending path."""
+"""Read from a mailbox, outside of the sending path."""
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from mailconnect import tokens
@@ -16,17 +16,19 @@ def ask(connection_id: int, question: Callable[[GraphClient], T]) -> T:
     """Ask Graph; once more with a new token where it no longer takes the stored one. Not in a transaction."""
     token = tokens.access_token(connection_id)
     try:
-        return question(client(token, connection_id))
+        with mailbox(token, connection_id) as graph:
+            return question(graph)
     except TokenRejected:
         tokens.drop_access_token(connection_id, token)
-        return question(client(tokens.access_token(connection_id), connection_id))
+    with mailbox(tokens.access_token(connection_id), connection_id) as graph:
+        return question(graph)
 
 
-def client(token: str, connection_id: int = 0) -> GraphClient:
-    """A client for the mailbox of this token; a mailbox that is not connected yet has no id."""
-    return GraphClient(_wire(graph_root()), connection_id, token)
-
-
-@lru_cache(maxsize=4)
-def _wire(root: str) -> Wire:
-    return Wire(root)
+@contextmanager
+def mailbox(token: str, connection_id: int = 0) -> Iterator[GraphClient]:
+    """The mailbox of this token, over a connection of its own. One that is not connected yet has no id."""
+    wire = Wire(graph_root())
+    try:
+        yield GraphClient(wire, connection_id, token)
+    finally:
+        wire.close()
