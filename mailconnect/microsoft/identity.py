@@ -21,6 +21,7 @@ from django.conf import settings
 from requests.adapters import HTTPAdapter
 
 from mailconnect.microsoft.errors import MicrosoftError, MicrosoftUnavailable, OperatorProblem, ReconnectNeeded
+from mailconnect.microsoft.graph import GRAPH_HOSTS
 
 GRAPH_SCOPES = ("Mail.ReadWrite", "Mail.Send", "MailboxSettings.Read", "User.Read")
 # msal adds openid, profile and offline_access by itself, and refuses to be given them.
@@ -147,7 +148,7 @@ def admin_consent_url(*, tenant: str, state: str, redirect_uri: str) -> str:
     """Where an administrator approves the app for everybody in the tenant (reference A7)."""
     query = {
         "client_id": settings.MICROSOFT_CLIENT_ID,
-        "scope": " ".join(f"https://graph.microsoft.com/{scope}" for scope in GRAPH_SCOPES),
+        "scope": " ".join(f"{GRAPH_HOSTS[settings.MICROSOFT_CLOUD]}/{scope}" for scope in GRAPH_SCOPES),
         "redirect_uri": redirect_uri,
         "state": state,
     }
