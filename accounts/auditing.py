@@ -17,7 +17,7 @@ def record(
     now: datetime,
     **details: Any,
 ) -> AuditEvent:
-    """Append an audit event, in the caller's transaction. `details`: ids and counts, never tokens, bodies, addresses."""
+    """Append an audit event, in the caller's transaction. `details`: ids, counts; never tokens, bodies, addresses."""
     return AuditEvent.objects.create(
         organization=organization,
         actor=actor,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -44,16 +45,18 @@ def remove(*, connection: MailConnection, actor: User, now: datetime) -> Removed
 def leave(user: User, actor: User | None, now: datetime) -> None:
     """`user` is deactivated: the mailbox goes, and so does every permission given and received.
 
-    Runs inside the transaction of the deactivation.
+    Runs inside the transaction of the deactivation, and waits after it for what had already been permitted.
     """
     for connection in MailConnection.objects.live().filter(owner=user):
         stop = Stop(connection=connection, reason="owner_left", actor=actor)
         _end(stop, DelegationGrant.Archived.OWNER_LEFT, now)
+        transaction.on_commit(partial(stopping.drain, stop))
     received = DelegationGrant.objects.filter(grantee=user, archived_at=None).select_related("connection")
     for grant in received:
         _archive(DelegationGrant.objects.filter(pk=grant.pk), DelegationGrant.Archived.GRANTEE_LEFT, actor, now)
         stop = Stop(connection=grant.connection, grant=grant, reason="grantee_left", actor=actor)
         stopping.pause_dependents(stop, now)
+        transaction.on_commit(partial(stopping.drain, stop))
     _lapse(DelegationRequest.objects.filter(requester=user), now)
     DefaultMailbox.objects.filter(user=user).delete()
 

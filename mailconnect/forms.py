@@ -51,7 +51,11 @@ class DefaultMailboxForm(forms.Form):
     """The mailbox that new sequences begin with: one's own, or one that a colleague lets one use."""
 
     connection = forms.ModelChoiceField(
-        MailConnection.objects.none(), required=False, label="New sequences send from", empty_label="Ask each time"
+        MailConnection.objects.none(),
+        required=False,
+        label="New sequences send from",
+        empty_label="Ask each time",
+        widget=forms.Select(attrs={"class": "form-select w-auto mw-100"}),
     )
 
     def __init__(self, user: User, now: datetime, data: dict[str, str] | None = None) -> None:

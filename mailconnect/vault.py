@@ -2,8 +2,10 @@
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography.fernet import InvalidToken
+from django.db import transaction
 from django.db.models import QuerySet
 
 from mailconnect.microsoft.errors import OperatorProblem, ReconnectNeeded
@@ -15,12 +17,16 @@ LEAST_LEFT = timedelta(minutes=5)
 
 
 def store(*, connection_id: int, tokens: TokenAnswer, now: datetime) -> None:
-    """Keep the tokens of a new sign-in, whatever was there before: a refresh under way will find it is too late."""
-    fields = envelopes(connection_id, tokens, now)
-    TokenCache.objects.update_or_create(connection_id=connection_id, defaults=fields)
+    """Keep the tokens of a new sign-in, whatever was there before: a refresh under way will find it is too late.
+
+    What was there is not read: it may be under a key that is lost, and signing in again is the cure.
+    """
+    with transaction.atomic():
+        TokenCache.objects.filter(connection=connection_id).delete()
+        TokenCache.objects.create(connection_id=connection_id, **envelopes(connection_id, tokens, now))
 
 
-def envelopes(connection_id: int, tokens: TokenAnswer, now: datetime) -> dict[str, object]:
+def envelopes(connection_id: int, tokens: TokenAnswer, now: datetime) -> dict[str, Any]:
     """The fields of a `TokenCache` that hold these tokens, with no refresh under way."""
     return {
         "envelope": json.dumps({"connection": connection_id, "cache": tokens.cache}),

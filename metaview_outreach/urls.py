@@ -3,12 +3,14 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 # Before `admin.site.urls` is read: the admin is entered through the same door, with its limits and second factor.
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="sequences:list"), name="home"),
     path("", include("accounts.urls")),
     path("", include("sequences.urls")),
     path("settings/mailbox/", include("mailconnect.urls")),

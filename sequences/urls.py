@@ -1,5 +1,15 @@
 """Addresses of sequences, candidates and messages."""
 
-from django.urls import URLPattern
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+
+def _nothing_yet(request: HttpRequest, pk: int = 0) -> HttpResponse:
+    return HttpResponse()
+
+
+app_name = "sequences"
+urlpatterns = [
+    path("sequences/", _nothing_yet, name="list"),
+    path("sequences/<int:pk>/", _nothing_yet, name="detail"),
+]

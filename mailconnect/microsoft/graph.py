@@ -161,9 +161,9 @@ class GraphClient:
             body = json.dumps(content).encode()
         answer = self._wire.exchange(method, path, headers, body, gate=gate)
         # One sample of createReply shows 200 for 201: accept both (reference C5).
-        if answer.status == expected or {answer.status, expected} == {200, 201}:
-            return _json_object(answer) if expected in (200, 201) else {}
-        _raise_for(answer)
+        if answer.status != expected and {answer.status, expected} != {200, 201}:
+            _raise_for(answer)
+        return _json_object(answer) if expected in (200, 201) else {}
 
 
 def _raise_for(answer: Answer) -> NoReturn:

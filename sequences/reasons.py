@@ -1,0 +1,97 @@
+"""Why a sequence is paused, an enrollment held or stopped, a message refused: per reason, what it means and what next.
+
+The reasons are stable: rows, pages and tests name them.
+"""
+
+PAUSED: dict[str, tuple[str, str]] = {
+    "mailbox_removed": (
+        "The mailbox that this sequence sends from was removed.",
+        "Connect it again, or choose another mailbox; then resume.",
+    ),
+    "mailbox_reconnect": (
+        "The mailbox that this sequence sends from needs reconnecting.",
+        "Its owner reconnects it under Sequences settings; then resume.",
+    ),
+    "owner_left": (
+        "The owner of the mailbox that this sequence sends from was deactivated.",
+        "Choose another mailbox, then resume.",
+    ),
+    "grantee_left": (
+        "The person who ran this sequence was deactivated.",
+        "An admin can hand it to someone who may send from its mailbox.",
+    ),
+    "grant_revoked": (
+        "The permission to send from this mailbox was revoked.",
+        "Ask its owner again, or choose another mailbox; then resume.",
+    ),
+    "grant_expired": (
+        "The permission to send from this mailbox has expired.",
+        "Ask its owner again, or choose another mailbox; then resume.",
+    ),
+    "no_permission": (
+        "There is no permission to send from this mailbox.",
+        "Ask its owner, or choose another mailbox; then resume.",
+    ),
+    "grant_scope": (
+        "The permission to send from this mailbox is for another sequence only.",
+        "Ask its owner to allow this one too, or choose another mailbox; then resume.",
+    ),
+    "policy": (
+        "Your organization no longer allows this kind of permission.",
+        "Ask the mailbox's owner for a permission that the policy allows; then resume.",
+    ),
+    "handed_over": (
+        "This sequence was handed to you.",
+        "Look it over, then resume.",
+    ),
+}
+
+HELD: dict[str, tuple[str, str]] = {
+    "missing_value": (
+        "A token in the next email has no value for this candidate, and no default.",
+        "Fill it in for the candidate, or give the token a default; then continue.",
+    ),
+    "template_broken": (
+        "The text of the next step cannot be read.",
+        "Open the step and correct what the editor marks; then continue.",
+    ),
+    "outcome_unknown": (
+        "Microsoft did not say whether the last email left, and it cannot be found out.",
+        "Look into the mailbox's Sent Items, then say whether it was sent.",
+    ),
+    "message_failed": (
+        "Microsoft refused the last email.",
+        "See the message for the reason, then try again or stop.",
+    ),
+    "thread_lost": (
+        "The email that this step would answer is no longer in Sent Items.",
+        "Make the step a new thread, or stop this candidate.",
+    ),
+    "window_never_open": (
+        "The sending window does not open within a year.",
+        "Choose more days or hours in the sequence's schedule; then continue.",
+    ),
+}
+
+STOPPED: dict[str, tuple[str, str]] = {
+    "unenrolled": ("A colleague took this candidate out.", "Enroll the candidate again to write to them."),
+    "suppressed": ("This address asked not to be written to, or bounced.", "Nothing more is sent to it."),
+    "replied": ("The candidate replied.", "Go on with them in your mailbox."),
+    "colleague_replied": ("A colleague of the candidate replied.", "Go on with them in your mailbox."),
+    "bounced": ("The address does not exist or refuses mail.", "Correct the candidate's address to write again."),
+    "recipient_refused": ("Microsoft refused the candidate's address.", "Correct the candidate's address."),
+}
+
+# Why an email that is due waits; it goes on by itself.
+WAITING: dict[str, str] = {
+    "away": "The mailbox's owner is away: automatic replies are on.",
+    "window": "The sending window is closed.",
+    "daily_limit": "The mailbox has reached its daily limit.",
+    "spacing": "The mailbox keeps a distance between two emails.",
+    "throttled": "Microsoft asks this mailbox to slow down.",
+    "mailbox_unwell": "The mailbox has failed several times in a row, so we give it a rest.",
+    "microsoft_unavailable": "Microsoft cannot be reached or is unwell.",
+    "operator": "There is a setup problem on our side; the operator has been told.",
+    "grant_cap": "The permission's daily cap is reached.",
+    "awaiting_approval": "The mailbox's owner has not approved the first email yet.",
+}
