@@ -1,5 +1,6 @@
 """All settings, in one file, read from the environment. `.env.example` explains each."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,8 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from metaview_outreach import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
-env.load(BASE_DIR / ".env")
+env.load(Path(os.environ.get("ENV_FILE", BASE_DIR / ".env")))
+VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var")))
 
 # --- What kind of installation this is ---------------------------------------------------------------------------
 MODE = env.choice("MODE", "production", ["production", "demo", "test"])
@@ -125,7 +126,7 @@ DATABASES = {
 }
 SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if SQLITE:
-    VAR_DIR.mkdir(exist_ok=True)
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
         # A write transaction takes its lock at BEGIN: no deadlock by upgrade, and a permit excludes a revocation.
         "transaction_mode": "IMMEDIATE",

@@ -3,10 +3,13 @@
 Alice owns a mailbox, Bob is granted, Carol is not, Ada is the organization's admin, Mallory is from elsewhere.
 """
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -14,6 +17,25 @@ from accounts.models import Organization, User
 from tests.sandbox_tenant import SandboxTenant
 
 PASSWORD = "a quiet long pass phrase"
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+IN_CI = os.environ.get("CI", "").lower() == "true"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What only PostgreSQL can show is not of a run on SQLite: `make test` has a run of its own for it."""
+    if connection.vendor == "postgresql":
+        return
+    theirs = [item for item in items if item.get_closest_marker("postgres")]
+    items[:] = [item for item in items if item not in theirs]
+    config.hook.pytest_deselected(items=theirs)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("browser") and not CHROMIUM:
+        reason = "Chromium is not installed (looked for chromium, chromium-browser, google-chrome)."
+        pytest.fail(reason) if IN_CI else pytest.skip(reason)
 
 
 @pytest.fixture

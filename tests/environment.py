@@ -3,3 +3,4 @@
 import os
 
 os.environ["MODE"] = "test"
+os.environ["ENV_FILE"] = os.devnull  # a developer's own .env is not the tests'
