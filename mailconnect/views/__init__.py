@@ -1,0 +1,5 @@
+"""Pages of mailboxes, permissions and receipts."""
+
+from mailconnect.views.mailbox import MemberRequest
+
+__all__ = ["MemberRequest"]
