@@ -1,15 +1,13 @@
 """Addresses of sequences, candidates and messages."""
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-
-def _nothing_yet(request: HttpRequest, pk: int = 0) -> HttpResponse:
-    return HttpResponse()
-
+from sequences.views import sequences
 
 app_name = "sequences"
 urlpatterns = [
-    path("sequences/", _nothing_yet, name="list"),
-    path("sequences/<int:pk>/", _nothing_yet, name="detail"),
+    # Sequences
+    path("sequences/", sequences.list_page, name="list"),
+    path("sequences/new/", sequences.new, name="new"),
+    path("sequences/<int:pk>/", sequences.detail, name="detail"),
 ]

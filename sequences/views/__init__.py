@@ -1,0 +1,1 @@
+"""Pages of sequences, one module per kind of thing."""
