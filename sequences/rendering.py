@@ -1,7 +1,8 @@
 """Tokens become text: the subject and the HTML body of one email, the same for the preview and for the mail itself.
 
-Three walls against hostile text: a Liquid without loops, assignments and includes; values escaped in the body; and nh3
-over what comes out, so that a token which is a whole link cannot become `javascript:`.
+Four walls against hostile text: a look at its shape before the lexer sees it; a Liquid without loops, assignments and
+includes; values escaped in the body; and nh3 over what comes out, so that a token which is a whole link cannot become
+`javascript:`.
 """
 
 import difflib
@@ -27,6 +28,16 @@ from sequences.models import Candidate
 SUBJECT_MAX = 255
 TEXT_MAX = 100_000  # characters of a template, as in Step.body
 OUTPUT_MAX = 200_000  # bytes of a rendered email
+# python-liquid's lexer looks for the end of every token to the end of the text, and takes a blank inside of one in
+# every possible way: 100,000 characters of "{{" keep it busy for nine minutes. So tokens are few, short and closed.
+TOKENS_MOST = 200
+TOKEN_LONGEST = 200
+OPENING = re.compile(r"\{\{|\{%")
+CLOSING: Final = {"{{": "}}", "{%": "%}"}
+# The lexer's own tags, which no environment can take away.
+LEXER_TAGS = re.compile(r"-?\s{0,9}(raw|doc)\b")
+TAG = re.compile(r"\{%[^{}]*%\}")
+NOTHING = re.compile(r"\"[^\"]*\"|'[^']*'|\b(?:blank|empty)\b")
 TOKENS: Final = {
     "first_name": "First name",
     "last_name": "Last name",
@@ -73,11 +84,6 @@ class Missing(FalsyStrictUndefined):
     def __init__(self, name: str, *, token: Token | None, **hints: Any) -> None:
         super().__init__(name, token=token, **hints)
         self.msg = name
-
-    def __eq__(self, other: object) -> bool:
-        return other in ("", None, False)
-
-    __hash__ = FalsyStrictUndefined.__hash__
 
 
 class EmailEnvironment(Environment):
@@ -153,28 +159,86 @@ def _render(environment: EmailEnvironment, text: str, values: Mapping[str, str])
         raise TemplateBroken from error
 
 
-@lru_cache(maxsize=512)
 def _parsed(environment: EmailEnvironment, text: str) -> BoundTemplate:
-    return environment.from_string(text)
+    """Raises `LiquidError` and `RecursionError`."""
+    if complaint := _shape_complaint(text):
+        raise LiquidError(complaint, token=None)
+    return _template(environment, text)
+
+
+@lru_cache(maxsize=512)
+def _template(environment: EmailEnvironment, text: str) -> BoundTemplate:
+    return environment.from_string(TAG.sub(_compare_with_nil, text))
+
+
+def _compare_with_nil(tag: re.Match[str]) -> str:
+    """An empty value is given to Liquid as no value, so `!= ""`, `!= blank` and `!= empty` must ask for no value."""
+    return NOTHING.sub(lambda word: "nil" if word.group() in ('""', "''", "blank", "empty") else word.group(), tag[0])
 
 
 def check_template(text: str, known: Collection[str] = tuple(TOKENS)) -> list[str]:
     """What is wrong with a subject or a body, as sentences for its author. `known`: the tokens that may be used."""
-    if len(text) > TEXT_MAX:
-        return [f"The text is too long: {len(text):,} characters, at most {TEXT_MAX:,} are allowed. Shorten it."]
+    if complaint := _shape_complaint(text):
+        return [complaint]
     try:
-        template = _parsed(BODY, text)
+        template = _template(BODY, text)
     except LiquidError as error:
         return [_syntax_complaint(error, text)]
+    except RecursionError:
+        return [f"A token is nested too deeply to be read. Write it like {EXAMPLE}."]
     return list(_unknown_names(template, text, known))
 
 
+def _shape_complaint(text: str) -> str:
+    """What must be said before a lexer may look at it, in one pass. Empty: nothing."""
+    if len(text) > TEXT_MAX:
+        return f"The text is too long: {len(text):,} characters, at most {TEXT_MAX:,} are allowed. Shorten it."
+    opened = OPENING.search(text)
+    count = 0
+    while opened:
+        count += 1
+        if count > TOKENS_MOST:
+            return f"There are too many tokens: at most {TOKENS_MOST} are allowed. Use fewer."
+        end = text.find(CLOSING[opened[0]], opened.end(), opened.end() + TOKEN_LONGEST)
+        following = OPENING.search(text, opened.end())
+        if end < 0 or (following and following.start() < end):
+            return f"Line {_line(text, opened.start())}: {_unclosed(opened[0], text, opened.end())}"
+        if opened[0] == "{%" and (tag := LEXER_TAGS.match(text, opened.end())):
+            return f"Line {_line(text, opened.start())}: {_no_such_tag(tag[1])}"
+        opened = following
+    return ""
+
+
+def _unclosed(opening: str, text: str, start: int) -> str:
+    if text.find(CLOSING[opening], start) < 0 or OPENING.search(text, start, start + TOKEN_LONGEST):
+        return f"this {opening} is never closed with {CLOSING[opening]}. Write a token like {EXAMPLE}."
+    return f"this token is too long: at most {TOKEN_LONGEST} characters are allowed."
+
+
 def _syntax_complaint(error: LiquidError, text: str) -> str:
-    place = f"Line {_line(text, error.token.start_index)}" if error.token else "At the end"
     tag = re.fullmatch(r"unexpected tag '(\w+)'", str(error.message))
     if tag:
-        return f"{place}: {{% {tag[1]} %}} cannot be used in an email. Only if, unless and case can."
-    return f"{place}: this token cannot be read ({error.message}). Write it like {EXAMPLE}."
+        return f"{_place(error, text)}: {_no_such_tag(tag[1])}"
+    missing = re.match(r"expected tag (\w+)", str(error.message))
+    if missing:
+        return f"At the end: {{% {missing[1]} %}} is missing."
+    return f"{_place(error, text)}: this token cannot be read ({error.message}). Write it like {EXAMPLE}."
+
+
+def _no_such_tag(name: str) -> str:
+    return f"{{% {name} %}} cannot be used in an email. Only if, unless and case can."
+
+
+def _place(error: LiquidError, text: str) -> str:
+    """Where it is. An expression that ends too early has no position of its own: then the first that fails alone."""
+    if error.token and error.token.start_index >= 0:
+        return f"Line {_line(text, error.token.start_index)}"
+    for token in re.finditer(r"\{\{.*?\}\}", text, re.DOTALL):
+        try:
+            _template(BODY, token[0])
+        except LiquidError:
+            return f"Line {_line(text, token.start())}"
+    return "In a tag"
 
 
 def _unknown_names(template: BoundTemplate, text: str, known: Collection[str]) -> Iterator[str]:

@@ -43,12 +43,23 @@ def test_falls_back_on_the_default_for_missing_and_empty_values() -> None:
 
 @pytest.mark.parametrize(
     "condition",
-    ["{% if role_title %}", '{% if role_title != "" %}', "{% if role_title != blank %}", "{% if nothing %}"],
+    [
+        "{% if role_title %}",
+        '{% if role_title != "" %}',
+        "{% if role_title != blank %}",
+        "{% if '' != role_title and first_name %}",
+        "{% if nothing %}",
+    ],
 )
 def test_takes_an_empty_value_as_false(condition: str) -> None:
     assert body(condition + "yes{% else %}no{% endif %}") == "no"
     assert body("{% unless role_title %}no{% endunless %}") == "no"
-    assert body(condition + "yes{% endif %}", role_title="Engineer", nothing="x") == "yes"
+    assert body(condition + "yes{% endif %}", role_title="Engineer", nothing="x", first_name="Zoë") == "yes"
+
+
+def test_compares_with_words_as_they_are_written() -> None:
+    assert body("{% if company == 'blank' %}yes{% endif %}", company="blank") == "yes"
+    assert body('{% case company %}{% when "" %}none{% else %}some{% endcase %}', x="y") == "none"
 
 
 def test_keeps_a_subject_on_one_line() -> None:
@@ -133,10 +144,13 @@ def test_knows_the_candidate_and_the_sender() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("Hi\n{{ first_name", "Line 2: this token cannot be read (expected '}}', found end of file). Write it like"),
+        ("Hi\n{{ first_name", "Line 2: this {{ is never closed with }}. Write a token like {{ first_name |"),
+        ("Hi\n{{ first_name {{ company }}", "Line 2: this {{ is never closed with }}."),
         ("{{ first name }}", "Line 1: this token cannot be read"),
-        ("{{ }}", "At the end: this token cannot be read"),
-        ("{% if first_name %}Hi", "At the end: this token cannot be read (expected tag endif"),
+        ("{{ company }}\n\n{{ }}", "Line 3: this token cannot be read"),
+        ("{% if first_name %}Hi", "At the end: {% endif %} is missing."),
+        ("{% if first_name == %}Hi{% endif %}", "In a tag: this token cannot be read"),
+        ("{% raw %}{{ first_name }}{% endraw %}", "Line 1: {% raw %} cannot be used in an email."),
         ("{{ first_nam }}", "Line 1: there is no token {{ first_nam }}. Did you mean {{ first_name }}?"),
         ("{{ First-Name }}", "Line 1: there is no token {{ First-Name }}. Did you mean {{ first_name }}?"),
         ("x\n\n{{ salary }}", "Line 3: there is no token {{ salary }}. There are first_name, last_name,"),
@@ -151,6 +165,39 @@ def test_is_complained_about_while_editing(text: str, complaint: str) -> None:
     (sentence,) = check_template(text)
 
     assert sentence.startswith(complaint)
+
+
+# Each of them would keep the lexer, or a regular expression, busy for minutes or hours.
+HOSTILE = {
+    "opened": "{{" * 50_000,
+    "tags opened": "{%" * 50_000,
+    "opened with text": "{{ x " * 20_000,
+    "raw": "{% raw %}" * 11_000,
+    "doc": "{%- doc %}" * 10_000,
+    "blanks": "{{" + " " * 99_996 + "}}",
+    "blanks in a tag": "{% if" + " " * 99_990 + "%}",
+    "many": "{{ first_name }}" * 6_000,
+    "many ifs": "{% if first_name %}" * 5_000,
+    "never closed": "{{ " + "x" * 99_000,
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_is_refused_before_the_lexer_sees_it_when_hostile(text: str) -> None:
+    (sentence,) = check_template(text)
+
+    assert sentence.endswith((".", "}}."))
+    with pytest.raises(TemplateBroken):
+        render("", text, VALUES)
+    with pytest.raises(TemplateBroken):
+        render(text, "", VALUES)
+    assert clean_body(text)
+
+
+def test_has_room_for_a_long_letter() -> None:
+    text = 'Hi {{ first_name | default: "there" }}, {% if company %}at {{ company }}{% endif %}' * 50
+
+    assert check_template(text) == []
 
 
 def test_is_accepted_with_known_tokens() -> None:
