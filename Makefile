@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo smoke test check bench crashtest clean
+.PHONY: demo smoke test check bench crashtest lock clean
 
 demo: $(VENV)/runtime
 	@$(BIN)/python -m demo
@@ -17,8 +17,8 @@ test: $(VENV)/dev
 check: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
-	$(BIN)/mypy .
+	MODE=test $(BIN)/lint-imports
+	MODE=test $(BIN)/mypy .
 	MODE=test $(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python -m tests.check_deploy
 
@@ -42,3 +42,8 @@ $(VENV)/runtime: requirements.txt | $(VENV)/bin/python
 $(VENV)/dev: requirements-dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@ $(VENV)/runtime
+
+# Pin what requirements*.in name, with hashes.
+lock: $(VENV)/dev
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes requirements-dev.in -o requirements-dev.txt
