@@ -1,28 +1,13 @@
-"""`make smoke`: the demo's whole path without a person, over HTTP, in an installation of its own.
+"""A small browser without JavaScript: it presses what is written on a page, as a person would."""
 
-Sign in, connect the mailbox at the sandbox's sign-in pages, import a CSV, activate, wait, read Sent Items.
-"""
-
-import shutil
-import socket
-import sys
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode, urljoin
 
 import requests
 
-from demo.installation import ROOT, CannotStart, Installation
-from demo.people import PEOPLE
-from demo.supervising import Programs
 
-ALICE = PEOPLE[0]
-WAIT_SECONDS = 240
-SAMPLE = ROOT / "static" / "samples" / "candidates.csv"
-
-
-class SmokeFailed(Exception):
+class NotOnThePage(Exception):
     """A page did not offer what the path needs."""
 
 
@@ -86,7 +71,7 @@ class Page(HTMLParser):
     def link(self, words: str) -> str:
         found = [address for label, address in self.links.items() if words.lower() in label.lower()]
         if not found:
-            raise SmokeFailed(f"No link “{words}” on {self.address}, but {list(self.links)}")
+            raise NotOnThePage(f"No link “{words}” on {self.address}, but {list(self.links)}")
         return found[0]
 
     def form(self, button: str) -> tuple["Form", dict[str, str]]:
@@ -95,7 +80,7 @@ class Page(HTMLParser):
             for label, has in zip(form.labels, form.buttons, strict=True):
                 if button.lower() in label.lower():
                     return form, form.fields | ({has["name"]: has.get("value", "")} if has.get("name") else {})
-        raise SmokeFailed(f"No button “{button}” on {self.address}, but {[form.labels for form in self.forms]}")
+        raise NotOnThePage(f"No button “{button}” on {self.address}, but {[form.labels for form in self.forms]}")
 
 
 class Form:
@@ -133,7 +118,7 @@ class Browser:
 
     def _took(self, answer: requests.Response) -> Page:
         if answer.status_code >= 400:
-            raise SmokeFailed(f"{answer.url} answered {answer.status_code}")
+            raise NotOnThePage(f"{answer.url} answered {answer.status_code}")
         self.page = Page(answer.url, answer.text)
         return self.page
 
