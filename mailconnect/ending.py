@@ -38,27 +38,32 @@ def remove(*, connection: MailConnection, actor: User, now: datetime) -> Removed
     """
     stop = Stop(connection=connection, reason="mailbox_removed", actor=actor)
     with transaction.atomic():
-        effect = _end(stop, DelegationGrant.Archived.MAILBOX_REMOVED, now)
+        effect = _end(connection, stop, DelegationGrant.Archived.MAILBOX_REMOVED, now)
     return Removed(effect=effect, on_their_way=stopping.drain(stop))
 
 
 def leave(user: User, actor: User | None, now: datetime) -> None:
-    """`user` is deactivated: the mailbox goes, and so does every permission given and received.
+    """`user` is deactivated: the mailbox goes, so does every permission given and received, and all the person runs.
 
-    Runs inside the transaction of the deactivation, and waits after it for what had already been permitted.
+    Runs inside the transaction of the deactivation, after the user's row was changed (so nothing is granted to or by
+    the person meanwhile), and waits after it for what had already been permitted.
     """
-    for connection in MailConnection.objects.live().filter(owner=user):
-        stop = Stop(connection=connection, reason="owner_left", actor=actor)
-        _end(stop, DelegationGrant.Archived.OWNER_LEFT, now)
-        transaction.on_commit(partial(stopping.drain, stop))
-    received = DelegationGrant.objects.filter(grantee=user, archived_at=None).select_related("connection")
-    for grant in received:
+    own = Stop(person=user, reason="grantee_left", actor=actor)
+    mailboxes = list(MailConnection.objects.live().filter(owner=user).select_for_update(no_key=True))
+    received = DelegationGrant.objects.filter(grantee=user, archived_at=None).order_by("pk")
+    for grant in received.select_related("connection__organization"):
         _archive(DelegationGrant.objects.filter(pk=grant.pk), DelegationGrant.Archived.GRANTEE_LEFT, actor, now)
-        stop = Stop(connection=grant.connection, grant=grant, reason="grantee_left", actor=actor)
-        stopping.pause_dependents(stop, now)
-        transaction.on_commit(partial(stopping.drain, stop))
+        _record_grantee_left(grant, actor, now)
     _lapse(DelegationRequest.objects.filter(requester=user), now)
     DefaultMailbox.objects.filter(user=user).delete()
+    # Before the mailboxes: what the person ran needs a new owner first of all, also where it used the own mailbox.
+    stopping.pause_dependents(own, now)
+    stops = [own]
+    for connection in mailboxes:
+        stop = Stop(connection=connection, reason="owner_left", actor=actor)
+        _end(connection, stop, DelegationGrant.Archived.OWNER_LEFT, now)
+        stops.append(stop)
+    transaction.on_commit(partial(stopping.drain, *stops))
 
 
 def needs_reconnecting(*, connection: MailConnection, reason: str, now: datetime) -> None:
@@ -92,9 +97,9 @@ def needs_reconnecting(*, connection: MailConnection, reason: str, now: datetime
         )
 
 
-def _end(stop: Stop, archived: DelegationGrant.Archived, now: datetime) -> Effect:
+def _end(ended: MailConnection, stop: Stop, archived: DelegationGrant.Archived, now: datetime) -> Effect:
     """Everything that ends with a mailbox, in the caller's transaction."""
-    connection = MailConnection.objects.select_for_update(no_key=True).get(pk=stop.connection.pk)
+    connection = MailConnection.objects.select_for_update(no_key=True).get(pk=ended.pk)
     connection.state = MailConnection.State.REMOVED
     connection.reason = ""
     connection.state_changed_at = now
@@ -123,6 +128,19 @@ def _archive(
     grants: QuerySet[DelegationGrant], reason: DelegationGrant.Archived, actor: User | None, now: datetime
 ) -> int:
     return grants.update(archived_at=now, archived_reason=reason, archived_by=actor)
+
+
+def _record_grantee_left(grant: DelegationGrant, actor: User | None, now: datetime) -> None:
+    record(
+        organization=grant.connection.organization,
+        actor=actor,
+        action="grant.grantee_left",
+        target=grant,
+        now=now,
+        mailbox=grant.connection_id,
+        grantee=grant.grantee_id,
+        version=grant.version,
+    )
 
 
 def _lapse(requests: QuerySet[DelegationRequest], now: datetime) -> None:

@@ -23,12 +23,15 @@ class MailConnectionQuerySet(models.QuerySet["MailConnection"]):
     def connected(self) -> "MailConnectionQuerySet":
         return self.filter(state=MailConnection.State.CONNECTED)
 
-    def usable_by(self, user: User, now: datetime) -> "MailConnectionQuerySet":
+    def usable_by(self, user: User, now: datetime, *, sequence_id: int | None = None) -> "MailConnectionQuerySet":
         """The mailboxes that `user` may choose as a sender now: the own one and those with a live grant.
 
+        A grant for one sequence counts for that `sequence_id` alone (none: a sequence that is not there yet).
         A choice, not the permission: that is asked again for every message, in `permission.permit()`.
         """
-        granted = DelegationGrant.objects.live(now).filter(Q(grantee=user) | Q(grantee=None))
+        granted = DelegationGrant.objects.live(now).filter(
+            Q(grantee=user) | Q(grantee=None), Q(sequence_id=None) | Q(sequence_id=sequence_id)
+        )
         return self.live().filter(
             Q(owner=user) | Q(pk__in=granted.values("connection")),
             organization=user.organization_id,

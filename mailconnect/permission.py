@@ -73,6 +73,8 @@ class Refusal:
 def permit(asks: Sequence[Ask], *, now: datetime) -> list[Permit | Refusal]:
     """Decide about many messages at once, with the rows locked that a revocation would change.
 
+    The locks are FOR NO KEY UPDATE on PostgreSQL, which every UPDATE that archives, removes or deactivates waits for
+    (and is waited for by: then the row is read as that left it). SQLite has one writer: BEGIN IMMEDIATE.
     Call it in the transaction that stamps the permits on the messages and sets them to `sending`: then a revocation
     either comes before (and this refuses) or after (and finds them in flight). Grants with a cap are counted here.
     """
@@ -147,17 +149,19 @@ class _Facts:
 
     def __init__(self, asks: Sequence[Ask], now: datetime, *, lock: bool) -> None:
         self.now = now
-        connections = MailConnection.objects.select_related("owner", "organization").order_by("pk")
         people = User.objects.order_by("pk")
+        connections = MailConnection.objects.select_related("organization").order_by("pk")
         grants = DelegationGrant.objects.live(now).order_by("pk")
         if lock:
-            connections = connections.select_for_update(of=("self", "owner"), no_key=True)
+            # Everybody locks in this order: people, mailboxes, grants, sequences; each by id. So nobody deadlocks,
+            # although an initiator's row is shared by all the mailboxes that the person sends from.
             people = people.select_for_update(no_key=True)
+            connections = connections.select_for_update(of=("self",), no_key=True)
             grants = grants.select_for_update(no_key=True)
-        self.connections = connections.in_bulk({ask.connection_id for ask in asks})
-        self.people = {connection.owner_id: connection.owner for connection in self.connections.values()}
-        others = {ask.person_id for ask in asks} - self.people.keys()
-        self.people |= people.in_bulk(others) if others else {}
+        mailboxes = {ask.connection_id for ask in asks}
+        owners = MailConnection.objects.filter(pk__in=mailboxes).values_list("owner", flat=True)
+        self.people = people.in_bulk({ask.person_id for ask in asks}.union(owners))
+        self.connections = connections.in_bulk(mailboxes)
         self.grants = self._grants_for(asks, grants)
         self.approved = self._approved()
         self.counted: set[DelegationGrant] = set()
@@ -167,7 +171,8 @@ class _Facts:
         connection = self.connections.get(ask.connection_id)
         if connection is None or connection.state != MailConnection.State.CONNECTED:
             return None, "not_connected"
-        if not connection.owner.is_active:
+        owner = self.people.get(connection.owner_id)
+        if owner is None or not owner.is_active:
             return None, "owner_inactive"
         person = self.people.get(ask.person_id)
         if person is None or not person.is_active or person.organization_id != connection.organization_id:

@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -18,10 +18,11 @@ PERMIT_LIFE_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """What stops, why, and by whom: all sending from `connection`, or only what relies on `grant`."""
+    """What stops, why, and by whom: what relies on `grant`, all that `person` initiates, or all from `connection`."""
 
-    connection: MailConnection
+    connection: MailConnection | None = None
     grant: DelegationGrant | None = None
+    person: User | None = None
     reason: str  # a key of `sequences.reasons.PAUSED`
     actor: User | None = None
 
@@ -43,8 +44,8 @@ class Dependents(Protocol):
     def pause(self, stop: Stop, now: datetime) -> Effect:
         """Pause what depends on it, with the reason; tell the owners once. Runs inside the stopping transaction."""
 
-    def in_flight(self, stop: Stop) -> int:
-        """How many messages have a permit under it whose request has not settled."""
+    def in_flight(self, stops: Collection[Stop]) -> int:
+        """How many messages have a permit under any of these whose request has not settled."""
 
     def allow_again(self, connection: MailConnection, now: datetime) -> None:
         """A mailbox is connected or a grant is given again: tell the owners of paused sequences that can resume."""
@@ -73,19 +74,26 @@ def allow_again(connection: MailConnection, now: datetime) -> None:
 
 
 def drain(
-    stop: Stop, *, monotonic: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    *stops: Stop,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Wait until what had been permitted has settled or its permits have lapsed: at most the life of a permit.
 
     Call it after the stopping transaction has committed, never inside one. Returns how many were already on their
-    way when it was called. When it returns, no request to send will be started under what was stopped.
+    way when it was called. When it returns, no request to send will be started under what was stopped: every permit
+    is older than the commit, and this waits for a permit's life after it, by this machine's own clock alone.
     """
     lapsed_at = monotonic() + PERMIT_LIFE_SECONDS
-    already = open_now = sum(each.in_flight(stop) for each in _dependents)
+    already = open_now = _in_flight(stops)
     while open_now and monotonic() < lapsed_at:
         sleep(0.05)
-        open_now = sum(each.in_flight(stop) for each in _dependents)
+        open_now = _in_flight(stops)
     return already
+
+
+def _in_flight(stops: Collection[Stop]) -> int:
+    return sum(each.in_flight(stops) for each in _dependents)
 
 
 def _merged(effects: list[Effect]) -> Effect:

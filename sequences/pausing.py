@@ -1,17 +1,28 @@
-"""What pauses, and what is still under way, when a mailbox or a grant stops; and how it goes on."""
+"""What pauses, and what is still under way, when a mailbox, a grant or a person stops; and how it goes on."""
 
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
-from django.utils import timezone
 
-from accounts.models import User
 from accounts.notifying import notify
+from mailconnect import first_emails
 from mailconnect.models import DelegationGrant, MailConnection
-from mailconnect.stopping import PERMIT_LIFE_SECONDS, Effect, Stop
+from mailconnect.permission import Refusal
+from mailconnect.stopping import Effect, Stop
 from sequences.models import Enrollment, Message, Sequence
 from sequences.reasons import PAUSED
+
+# Refusals that pass by themselves or with the owner's word: the email waits, the sequence goes on.
+_WAITING = {"grant_cap", "awaiting_approval"}
+# What became of the last grant, said as the reason of the pause.
+_ENDED = {
+    DelegationGrant.Archived.REVOKED: "grant_revoked",
+    DelegationGrant.Archived.EXPIRED: "grant_expired",
+    DelegationGrant.Archived.POLICY: "policy",
+}
 
 
 class Sequences:
@@ -21,75 +32,175 @@ class Sequences:
         return _effect(_depending_on(stop, now))
 
     def pause(self, stop: Stop, now: datetime) -> Effect:
-        depending = list(_depending_on(stop, now).select_related("owner").select_for_update(of=("self",), no_key=True))
-        effect = _effect(Sequence.objects.filter(pk__in=[sequence.pk for sequence in depending]))
-        Sequence.objects.filter(pk__in=[sequence.pk for sequence in depending]).update(
-            state=Sequence.State.PAUSED, paused_reason=stop.reason, state_changed_at=now
-        )
-        for sequence in depending:
-            _tell(sequence, stop.reason, now)
-        return effect
+        return _pause(_depending_on(stop, now), stop.reason, now)
 
-    def in_flight(self, stop: Stop) -> int:
-        permitted = timezone.now() - timedelta(seconds=PERMIT_LIFE_SECONDS)
-        leaving = Message.objects.filter(state=Message.State.SENDING, permitted_at__gt=permitted)
-        if stop.grant:
-            return leaving.filter(grant=stop.grant).count()
-        return leaving.filter(connection=stop.connection).count()
+    def in_flight(self, stops: Collection[Stop]) -> int:
+        """By state alone: an age would be by another machine's clock, which may be wrong."""
+        under = Q(pk__in=[])
+        for stop in stops:
+            under |= _under(stop)
+        return Message.objects.filter(under, state=Message.State.SENDING).count()
 
     def allow_again(self, connection: MailConnection, now: datetime) -> None:
-        paused = Sequence.objects.filter(_sends_from(connection), state=Sequence.State.PAUSED).exclude(paused_reason="")
-        for sequence in paused.select_related("owner").distinct():
-            if MailConnection.objects.usable_by(sequence.owner, now).filter(pk=connection.pk).exists():
-                notify(
-                    user=sequence.owner,
-                    kind="sequence_resumable",
-                    title=f"“{sequence.name}” can go on",
-                    text=f"You may send from {connection.address} again. Resume the sequence where it stopped.",
-                    url=_address_of(sequence),
-                    once=f"sequence_resumable:{sequence.pk}",
-                    now=now,
-                )
+        stopped = Sequence.objects.filter(state=Sequence.State.PAUSED).exclude(paused_reason="")
+        for sequence in stopped.filter(_sends_from(connection)).filter(owner__is_active=True).select_related("owner"):
+            if not objection(sequence, now):
+                _tell_resumable(sequence, connection, now)
 
 
-def _sends_from(connection: MailConnection) -> Q:
-    return Q(connection=connection) | Q(steps__connection=connection)
+def pause_refused(refusals: Iterable[Refusal], now: datetime) -> None:
+    """Pause every running sequence that depends on a permission that `permit()` or `foresee()` found missing.
+
+    Each is paused once, with the reason; its owner and the mailbox's owner are told once, not once per email. Where
+    only the owner's word to the first email is missing, nothing pauses and the owner is asked for it, once.
+    May be called in the transaction that marked the messages, after `permit()` (it locks sequences, after its rows).
+    """
+    found = {(each.ask.connection_id, each.ask.person_id, each.reason): each for each in refusals}
+    with transaction.atomic():
+        for refusal in found.values():
+            if refusal.reason == "awaiting_approval":
+                _ask_owner(refusal, now)
+            elif refusal.reason not in _WAITING:
+                _pause_refused(refusal, now)
+
+
+def objection(sequence: Sequence, now: datetime) -> str:
+    """Why the sequence's owner may not send it from all of its mailboxes now: a key of PAUSED, or nothing."""
+    if not sequence.owner.is_active:
+        return "grantee_left"
+    mailboxes = MailConnection.objects.filter(pk__in=mailboxes_of(sequence))
+    usable = mailboxes.usable_by(sequence.owner, now, sequence_id=sequence.pk)
+    if broken := mailboxes.exclude(state=MailConnection.State.CONNECTED).select_related("owner").first():
+        return _why_not_connected(broken)
+    if missing := mailboxes.exclude(pk__in=usable.values("pk")).first():
+        return _why_no_permission(missing, sequence.owner_id, now)
+    return ""
+
+
+def mailboxes_of(sequence: Sequence) -> set[int]:
+    """The ids of the mailboxes that it sends from: its own and those that steps name."""
+    named = set(sequence.steps.exclude(connection=None).values_list("connection_id", flat=True))
+    inheriting = not named or sequence.steps.filter(connection=None).exists()
+    return (named | {sequence.connection_id} if inheriting else named) - {None}  # type: ignore[return-value, operator]
+
+
+def _ask_owner(refusal: Refusal, now: datetime) -> None:
+    grant, ask = refusal.grant, refusal.ask
+    assert grant is not None
+    approval = first_emails.ask(grant=grant, sequence_id=ask.sequence_id, message_key=ask.key, now=now)
+    if approval is None:
+        return
+    sequence = Sequence.objects.select_related("owner").get(pk=ask.sequence_id)
+    notify(
+        user=grant.granted_by,
+        kind="first_email",
+        title=f"{sequence.owner} asks you to read a first email",
+        text=f"“{sequence.name}” waits for your word before anything leaves from your mailbox.",
+        url=_address_of(sequence),
+        once=f"first_email:{approval.pk}",
+        now=now,
+    )
+
+
+def _pause_refused(refusal: Refusal, now: datetime) -> None:
+    connection = MailConnection.objects.select_related("owner").get(pk=refusal.ask.connection_id)
+    running = Sequence.objects.filter(state=Sequence.State.ACTIVE)
+    match refusal.reason:
+        case "not_connected":
+            depending, reason = running.filter(_sends_from(connection)), _why_not_connected(connection)
+        case "owner_inactive":
+            depending, reason = running.filter(_sends_from(connection)), "owner_left"
+        case "initiator_inactive":
+            depending, reason = running.filter(owner=refusal.ask.person_id), "grantee_left"
+        case _:
+            theirs = running.filter(_sends_from(connection), owner=refusal.ask.person_id)
+            depending = theirs.exclude(_allowed(connection, now))
+            reason = "grant_scope" if refusal.grant else _why_no_permission(connection, refusal.ask.person_id, now)
+    if _pause(depending, reason, now).sequences:
+        _tell_mailbox_owner(connection, reason, now)
+
+
+def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
+    """Only what is active pauses, under lock: who comes second finds nothing left to pause or to tell."""
+    locked = depending.filter(state=Sequence.State.ACTIVE).order_by("pk").select_for_update(of=("self",), no_key=True)
+    paused = list(locked.select_related("owner"))
+    changed = Sequence.objects.filter(pk__in=[sequence.pk for sequence in paused])
+    effect = _effect(changed)
+    changed.update(state=Sequence.State.PAUSED, paused_reason=reason, state_changed_at=now)
+    for sequence in paused:
+        _tell_paused(sequence, reason, now)
+    return effect
+
+
+def _sends_from(connection: MailConnection | None) -> Q:
+    """Sequences with the mailbox as theirs, or as one of their steps'."""
+    by_steps = Sequence.objects.filter(steps__connection=connection).values("pk")
+    return Q(connection=connection) | Q(pk__in=by_steps)
+
+
+def _under(stop: Stop) -> Q:
+    """The messages that were permitted under what stops."""
+    if stop.grant:
+        return Q(grant=stop.grant)
+    if stop.person:
+        return Q(permitted_to=stop.person)
+    return Q(connection=stop.connection)
 
 
 def _depending_on(stop: Stop, now: datetime) -> QuerySet[Sequence]:
     """The active sequences that can no longer send, because of the stop."""
-    active = Sequence.objects.filter(
-        pk__in=Sequence.objects.filter(_sends_from(stop.connection), state=Sequence.State.ACTIVE).values("pk")
-    )
+    active = Sequence.objects.filter(state=Sequence.State.ACTIVE)
+    if stop.person:
+        return active.filter(owner=stop.person)
     if stop.grant is None:
-        return active
-    others = active.exclude(owner=stop.connection.owner_id)
+        return active.filter(_sends_from(stop.connection))
+    connection = stop.grant.connection
+    others = active.filter(_sends_from(connection)).exclude(owner=connection.owner_id)
     if stop.grant.sequence_id:
         others = others.filter(pk=stop.grant.sequence_id)
     if stop.grant.grantee_id:
         others = others.filter(owner=stop.grant.grantee_id)
-    return others.exclude(owner__in=_still_allowed(stop, now))
+    return others.exclude(_allowed(connection, now, without=stop.grant))
 
 
-def _still_allowed(stop: Stop, now: datetime) -> QuerySet[User]:
-    """Those who hold another live permission for everything from the mailbox."""
-    assert stop.grant is not None
-    grants = DelegationGrant.objects.live(now).filter(connection=stop.connection, sequence_id=None)
-    grants = grants.exclude(pk=stop.grant.pk)
-    if grants.filter(grantee=None).exists():
-        return User.objects.filter(organization=stop.connection.organization_id, is_active=True)
-    return User.objects.filter(pk__in=grants.values("grantee"), is_active=True)
+def _allowed(connection: MailConnection, now: datetime, *, without: DelegationGrant | None = None) -> Exists:
+    """Of a sequence: its owner holds a live grant for it (for the preview of a revocation: another one)."""
+    grants = DelegationGrant.objects.live(now).filter(
+        Q(grantee=None) | Q(grantee=OuterRef("owner")),
+        Q(sequence_id=None) | Q(sequence_id=OuterRef("pk")),
+        connection=connection,
+    )
+    return Exists(grants.exclude(pk=without.pk) if without else grants)
+
+
+def _why_not_connected(connection: MailConnection) -> str:
+    if not connection.owner.is_active:
+        return "owner_left"
+    return "mailbox_removed" if connection.state == MailConnection.State.REMOVED else "mailbox_reconnect"
+
+
+def _why_no_permission(connection: MailConnection, person_id: int, now: datetime) -> str:
+    """What became of the last permission, if there ever was one."""
+    grants = DelegationGrant.objects.filter(Q(grantee=person_id) | Q(grantee=None), connection=connection)
+    last = grants.order_by("-created_at", "-pk").first()
+    if last is None:
+        return "no_permission"
+    if last.is_live(now):
+        return "grant_scope"
+    if last.archived_at is None:
+        return "grant_expired"
+    return _ENDED.get(DelegationGrant.Archived(last.archived_reason), "no_permission")
 
 
 def _effect(sequences: QuerySet[Sequence]) -> Effect:
-    found = list(sequences.order_by("name").values_list("pk", "name"))
+    found = list(sequences.order_by("name", "pk").values_list("pk", "name"))
     waiting = Enrollment.objects.filter(
         sequence__in=[pk for pk, _ in found], state=Enrollment.State.ACTIVE, due_at__isnull=False
     )
     return Effect(sequences=found, waiting=waiting.count())
 
 
-def _tell(sequence: Sequence, reason: str, now: datetime) -> None:
+def _tell_paused(sequence: Sequence, reason: str, now: datetime) -> None:
     what, next_step = PAUSED[reason]
     notify(
         user=sequence.owner,
@@ -97,6 +208,30 @@ def _tell(sequence: Sequence, reason: str, now: datetime) -> None:
         title=f"“{sequence.name}” is paused",
         text=f"{what} {next_step}",
         url=_address_of(sequence),
+        now=now,
+    )
+
+
+def _tell_mailbox_owner(connection: MailConnection, reason: str, now: datetime) -> None:
+    notify(
+        user=connection.owner,
+        kind="sending_refused",
+        title="Sending from your mailbox was stopped",
+        text=f"{PAUSED[reason][0]} Sequences that relied on it are paused.",
+        url=reverse("mailconnect:settings"),
+        once=f"sending_refused:{connection.pk}:{reason}",
+        now=now,
+    )
+
+
+def _tell_resumable(sequence: Sequence, connection: MailConnection, now: datetime) -> None:
+    notify(
+        user=sequence.owner,
+        kind="sequence_resumable",
+        title=f"“{sequence.name}” can go on",
+        text=f"You may send from {connection.address} again. Resume the sequence where it stopped.",
+        url=_address_of(sequence),
+        once=f"sequence_resumable:{sequence.pk}",
         now=now,
     )
 

@@ -36,6 +36,10 @@ PAUSED: dict[str, tuple[str, str]] = {
         "The permission to send from this mailbox is for another sequence only.",
         "Ask its owner to allow this one too, or choose another mailbox; then resume.",
     ),
+    "first_email_declined": (
+        "The mailbox's owner declined the first email.",
+        "Speak with the owner and change the email; then resume.",
+    ),
     "policy": (
         "Your organization no longer allows this kind of permission.",
         "Ask the mailbox's owner for a permission that the policy allows; then resume.",
