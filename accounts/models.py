@@ -101,6 +101,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def first_name(self) -> str:
         return self.name.split(" ")[0]
 
+    @property
+    def initials(self) -> str:
+        words = (self.name or self.email).split()
+        return "".join(word[0] for word in [words[0], *words[1:][-1:]]).upper()
+
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self, now: datetime) -> "InvitationQuerySet":

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.contrib.messages import constants as message_levels
 from django.core.exceptions import ImproperlyConfigured
 
 from metaview_outreach import env
@@ -107,6 +108,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "metaview_outreach.chrome.frame",
             ],
         },
     }
@@ -252,6 +254,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not PRODUCTION
 CRISPY_ALLOWED_TEMPLATE_PACKS = CRISPY_TEMPLATE_PACK = "bootstrap5"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+MESSAGE_TAGS = {message_levels.DEBUG: "info", message_levels.ERROR: "danger"}  # Bootstrap's words
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # --- Logs: to stdout, without secrets or personal data --------------------------------------------------------------

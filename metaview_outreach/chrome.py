@@ -1,0 +1,96 @@
+"""What every page's frame shows: the places one can go to, and how many notifications are unread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import SimpleLazyObject
+
+from accounts.models import Notification, User
+
+# Label and address by name; a page that this installation does not have is left out.
+MAIN = (("Sequences", "sequences:list"), ("Candidates", "sequences:candidates"), ("Settings", "mailconnect:settings"))
+SENDING = (
+    ("Mailbox", "mailconnect:settings"),
+    ("Permissions", "mailconnect:permissions"),
+    ("Sent by others", "sequences:sent_by_others"),
+)
+PERSONAL = (
+    ("Profile", "accounts:profile"),
+    ("Sign-in and security", "mfa_index"),
+    ("Notifications", "accounts:notifications"),
+)
+ADMINISTRATION = (
+    ("Organization", "accounts:organization"),
+    ("People", "accounts:people"),
+    ("Connections and grants", "mailconnect:overview"),
+    ("Audit", "accounts:audit"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    label: str
+    url: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    label: str
+    places: list[Place]
+    in_menu: bool = True
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """Context processor. Lazy: a fragment that shows no frame asks the database nothing."""
+    if not isinstance(request.user, User):
+        return {}
+    user = request.user
+    return {
+        "places": _lazy(lambda: _main_places(request.path)),
+        "settings_groups": _lazy(lambda: _settings_groups(request.path, user)),
+        "unread_count": _lazy(lambda: Notification.objects.filter(user=user, read_at=None).count()),
+    }
+
+
+def _lazy(make: Callable[[], Any]) -> Any:
+    return SimpleLazyObject(make)
+
+
+def _main_places(path: str) -> list[Place]:
+    addresses = _addresses(MAIN)
+    current = _longest_prefix(path, [url for _, url in addresses])
+    if not current and any(path.startswith(url) for _, url in _addresses(PERSONAL + ADMINISTRATION)):
+        current = reverse("mailconnect:settings")
+    return [Place(label, url, url == current) for label, url in addresses]
+
+
+def _settings_groups(path: str, user: User) -> list[Group]:
+    groups = {"Sending": SENDING, "You": PERSONAL}
+    if user.is_admin:
+        groups["Administration"] = ADMINISTRATION
+    current = _longest_prefix(path, [url for named in groups.values() for _, url in _addresses(named)])
+    return [
+        Group(label, [Place(name, url, url == current) for name, url in _addresses(named)], in_menu=named != SENDING)
+        for label, named in groups.items()
+    ]
+
+
+def _longest_prefix(path: str, addresses: list[str]) -> str:
+    """The address that `path` is, or lies below."""
+    return max((url for url in addresses if path.startswith(url)), key=len, default="")
+
+
+@cache
+def _addresses(named: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
+    found = []
+    for label, name in named:
+        try:
+            found.append((label, reverse(name)))
+        except NoReverseMatch:
+            continue
+    return found
