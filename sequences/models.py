@@ -45,6 +45,9 @@ class Sequence(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
     state_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    # On its way to `active`: since when the times of its enrollments are planned, and up to which id they are.
+    starting_at = models.DateTimeField(null=True, blank=True, editable=False)
+    planned_up_to = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects = SequenceQuerySet.as_manager()
 
@@ -53,6 +56,7 @@ class Sequence(models.Model):
             models.Index(fields=["organization", "state", "-created_at"], name="sequences_of_organization"),
             models.Index(fields=["connection", "state"], name="sequences_of_mailbox"),
             models.Index(fields=["owner", "state"], name="sequences_of_owner"),
+            models.Index(fields=["starting_at"], condition=Q(starting_at__isnull=False), name="sequences_starting"),
         ]
 
     def __str__(self) -> str:
@@ -151,7 +155,7 @@ class Enrollment(models.Model):
         FINISHED = "finished", "Finished"
         STOPPED = "stopped", "Stopped"
 
-    sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="enrollments")
+    sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="enrollments", db_index=False)
     candidate = models.ForeignKey(Candidate, models.PROTECT, related_name="enrollments")
     # The mailbox of the next step, for the queue. Kept true by `enrolling` and `sending`.
     connection = models.ForeignKey(MailConnection, models.PROTECT, null=True, related_name="+")
@@ -180,6 +184,7 @@ class Enrollment(models.Model):
                 name="enrollments_due",
             ),
             models.Index(fields=["sequence", "state", "id"], name="enrollments_of_sequence"),
+            models.Index(fields=["sequence", "id"], name="enrollments_in_order"),
             models.Index(fields=["candidate"], name="enrollments_of_candidate"),
         ]
 
@@ -210,7 +215,7 @@ class Message(models.Model):
 
     enrollment = models.ForeignKey(Enrollment, models.PROTECT, related_name="messages")
     step = models.ForeignKey(Step, models.PROTECT, related_name="messages")
-    sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="messages")
+    sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="messages", db_index=False)
     connection = models.ForeignKey(MailConnection, models.PROTECT, related_name="messages")
     key = models.UUIDField(default=uuid.uuid4, unique=True)  # travels with the draft as an extended property
     state = models.CharField(max_length=10, choices=State, default=State.PLANNED)
@@ -274,7 +279,8 @@ class Message(models.Model):
             ),
             models.Index(fields=["grant"], condition=Q(state="sending"), name="messages_leaving_under_grant"),
             models.Index(fields=["connection", "-permitted_at"], name="messages_from_mailbox"),
-            models.Index(fields=["sequence", "state"], name="messages_of_sequence"),
+            models.Index(fields=["sequence", "state", "id"], name="messages_of_sequence"),
+            models.Index(fields=["sequence", "id"], name="messages_in_order"),
             models.Index(fields=["permitted_to", "-permitted_at"], name="messages_by_person"),
         ]
 
