@@ -112,14 +112,15 @@ class Candidate(models.Model):
     role_title = models.CharField("role", max_length=150, blank=True)
     time_zone = models.CharField(max_length=64, blank=True)
     fields = models.JSONField(default=dict, blank=True)  # further columns of an import, usable as tokens
+    last_import = models.ForeignKey(
+        "CandidateImport", models.SET_NULL, null=True, blank=True, related_name="candidates", editable=False
+    )  # the latest file that named the candidate
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint("organization", Lower("email"), name="one_candidate_per_address")]
-        indexes = [
-            models.Index(fields=["organization", "-created_at", "-id"], name="candidates_newest"),
-            models.Index(fields=["organization", "last_name", "first_name"], name="candidates_by_name"),
-        ]
+        # Those for the search are made by the migration `candidate_search`, since they differ by database.
+        indexes = [models.Index(fields=["organization", "-created_at", "-id"], name="candidates_newest")]
 
     def __str__(self) -> str:
         return f"{self.first_name} {self.last_name}".strip() or self.email
@@ -313,12 +314,19 @@ class CandidateImport(models.Model):
     enrolled = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
     refusals = models.JSONField(default=list)  # the first 1,000: [line, reason, value]
+    not_enrolled = models.JSONField(default=dict)  # how many by reason, see `enrolling.Outcome`
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    progressed_at = models.DateTimeField(null=True, blank=True, editable=False)  # when the last rows were stored
     finished_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["organization", "-created_at"], name="imports_of_organization")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="imports_of_organization"),
+            models.Index(
+                fields=["progressed_at"], condition=Q(state__in=["waiting", "running"]), name="imports_under_way"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.file_name
