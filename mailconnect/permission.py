@@ -7,11 +7,11 @@ person is the owner, or holds a live grant whose scope and cap allow it.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection as database
 from django.db.models import Q
@@ -35,6 +35,7 @@ class Ask:
     connection_id: int
     person_id: int
     sequence_id: int
+    to_address: str
     body_hash: str
 
 
@@ -101,6 +102,11 @@ def foresee(asks: Sequence[Ask], *, now: datetime) -> list[Refusal]:
     return [Refusal(ask=ask, reason=reason, grant=grant) for ask, grant, reason in judged if reason]
 
 
+def mailbox_name(connection: MailConnection) -> str:
+    """How a receipt names a mailbox: Microsoft's own ids, which stay true when an address changes hands."""
+    return f"{connection.tenant_id}/{connection.object_id}"
+
+
 def grant_digest(grant: DelegationGrant) -> str:
     """A hash of the terms of a grant; they never change, so neither may this."""
     terms = {
@@ -123,8 +129,10 @@ def _permitted(ask: Ask, facts: "_Facts", grant: DelegationGrant | None, now: da
     key_id, signature = receipts.sign(
         receipts.Statement(
             message=ask.key,
-            mailbox=facts.mailbox_name(ask),
+            mailbox=mailbox_name(facts.connections[ask.connection_id]),
             person=ask.person_id,
+            sequence=ask.sequence_id,
+            to_address=ask.to_address,
             grant=grant.pk if grant else None,
             grant_version=grant.version if grant else None,
             grant_digest=digest,
@@ -214,11 +222,6 @@ class _Facts:
         if self.counted:
             DelegationGrant.objects.bulk_update(self.counted, ["used_on", "used_count"])
 
-    def mailbox_name(self, ask: Ask) -> str:
-        """Microsoft's own ids: they stay true when an address changes hands."""
-        connection = self.connections[ask.connection_id]
-        return f"{connection.tenant_id}/{connection.object_id}"
-
     def _grants_for(self, asks: Sequence[Ask], grants: "Iterable[DelegationGrant]") -> dict[int, list[DelegationGrant]]:
         """Live grants by mailbox, of the people who ask; specific ones before those to the entire team."""
         owners = {pk: connection.owner_id for pk, connection in self.connections.items()}
@@ -246,5 +249,8 @@ class _Facts:
 
 def _today(now: datetime, connection: MailConnection) -> date:
     """The mailbox's day: a cap is a day's cap where its owner lives."""
-    zone: Callable[[str], ZoneInfo] = ZoneInfo
-    return now.astimezone(zone(connection.time_zone or connection.organization.time_zone)).date()
+    try:
+        zone = ZoneInfo(connection.time_zone or connection.organization.time_zone)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        zone = ZoneInfo("UTC")  # one mailbox's odd zone must not stop the others of its batch
+    return now.astimezone(zone).date()

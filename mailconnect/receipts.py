@@ -1,4 +1,4 @@
-"""The receipt of a message: who initiated it, from which mailbox, by whose word, when, and what; signed.
+"""The receipt of a message: who initiated it, from which mailbox, to whom, by whose word, when, and what; signed.
 
 The key is one of its own (`RECEIPT_KEYS`, id:key; the first signs, all verify), so that who can read or write the
 database cannot make one.
@@ -20,6 +20,8 @@ class Statement:
     message: str
     mailbox: str
     person: int
+    sequence: int
+    to_address: str
     grant: int | None
     grant_version: int | None
     grant_digest: str
