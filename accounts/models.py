@@ -29,6 +29,11 @@ class Organization(models.Model):
     grant_max_days = models.PositiveSmallIntegerField(
         "longest permission, in days", null=True, blank=True, help_text="Empty: permissions may be without end."
     )
+    stop_for_colleagues = models.BooleanField(
+        "stop for colleagues too",
+        default=False,
+        help_text="When a candidate replies, also stop writing to others at the same company.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     def __str__(self) -> str:
