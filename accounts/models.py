@@ -160,6 +160,7 @@ class Notification(models.Model):
     read_at = models.DateTimeField(null=True, blank=True, editable=False)
     mail_due_at = models.DateTimeField(null=True, blank=True, editable=False)
     mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    mail_attempts = models.PositiveSmallIntegerField(default=0, editable=False)
 
     class Meta:
         ordering = ["-created_at", "-id"]
@@ -173,6 +174,7 @@ class Notification(models.Model):
         indexes = [
             models.Index(fields=["user", "-created_at"], name="notifications_of_user"),
             models.Index(fields=["mail_due_at"], condition=Q(mail_due_at__isnull=False), name="notifications_to_mail"),
+            models.Index(fields=["user"], condition=Q(read_at=None), name="notifications_unread"),
         ]
 
     def __str__(self) -> str:
@@ -195,6 +197,8 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["organization", "-created_at"], name="audit_of_organization"),
             models.Index(fields=["object_type", "object_id"], name="audit_of_object"),
+            models.Index(fields=["organization", "actor", "-created_at"], name="audit_by_person"),
+            models.Index(fields=["organization", "action", "-created_at"], name="audit_by_action"),
         ]
 
     def __str__(self) -> str:

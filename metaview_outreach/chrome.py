@@ -47,9 +47,9 @@ class Group:
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Lazy: a fragment that shows no frame asks the database nothing."""
-    if not isinstance(request.user, User):
+    user = getattr(request, "user", None)  # an error page may come before it is known
+    if not isinstance(user, User):
         return {}
-    user = request.user
     return {
         "places": _lazy(lambda: _main_places(request.path)),
         "settings_groups": _lazy(lambda: _settings_groups(request.path, user)),
