@@ -93,11 +93,23 @@ class RoleForm(forms.Form):
 class OrganizationForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Organization
-        fields = ("name", "time_zone", "holiday_country", "allow_team_grants", "grant_max_days")
-        labels = {"holiday_country": "Public holidays", "allow_team_grants": "Owners may let the entire team send"}
+        fields = (
+            "name",
+            "time_zone",
+            "holiday_country",
+            "stop_for_colleagues",
+            "allow_team_grants",
+            "grant_max_days",
+        )
+        labels = {
+            "holiday_country": "Public holidays",
+            "stop_for_colleagues": "When a candidate replies, stop for others at the same company too",
+            "allow_team_grants": "Owners may let the entire team send",
+        }
         help_texts = {
             "time_zone": "Times on all pages, and of sequences whose sender and candidate have no other.",
             "holiday_country": "No email leaves on the public holidays of this country.",
+            "stop_for_colleagues": "",
             "allow_team_grants": "Otherwise mailbox owners choose each colleague by name.",
             "grant_max_days": "A permission to send ends after so many days at most. Empty: it may be without end.",
         }

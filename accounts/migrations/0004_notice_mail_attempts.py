@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0002_unread_notifications_index")]
+    dependencies = [("accounts", "0003_unread_notifications_index")]
 
     operations = [
         migrations.AddField(

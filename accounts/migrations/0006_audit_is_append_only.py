@@ -38,6 +38,6 @@ def release(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0004_audit_indexes")]
+    dependencies = [("accounts", "0005_audit_indexes")]
 
     operations = [migrations.RunPython(protect, release)]

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0003_notice_mail_attempts")]
+    dependencies = [("accounts", "0004_notice_mail_attempts")]
 
     operations = [
         migrations.AddIndex(
