@@ -83,6 +83,7 @@ class World(NamedTuple):
     submissions: int = 0
     workers: tuple[Worker, ...] = (Worker(), Worker())
     crashes_left: int = 2
+    adopted: bool = False  # after the cool-down, as never submitted: once
     person: bool = True  # may still decide about `unknown`
     fault: str = ""
 
@@ -286,7 +287,7 @@ def _reconcile_draft(world: World, rules: Rules, number: int) -> Iterator[Step]:
     found = _found(world, rules)
     if found is not None:
         yield "finds the draft, adopts it", _commit(world, rules, number, "drafted", "looks", draft=found)
-    elif _cooled_down(world, rules):
+    elif world.since >= COOL_DOWN:
         yield "finds no draft, commits planned", _commit(world, rules, number, "planned", "looks")
     else:
         yield "finds no draft yet", _at(world, number, Worker())
@@ -295,16 +296,24 @@ def _reconcile_draft(world: World, rules: Rules, number: int) -> Iterator[Step]:
 def _reconcile_sent(world: World, rules: Rules, number: int) -> Iterator[Step]:
     found = _found(world, rules)
     place = "" if found is None else world.items[found].place
+    cooled_down = world.since >= (COOL_DOWN if rules.long_cool_down else TOO_SHORT)
     if place in ("sent", "moved"):
         yield "finds the sent copy, commits sent", _commit(world, rules, number, "sent", "idle")
+    elif world.state == "accepted" and cooled_down and not place:
+        yield "finds nothing, believes the yes, commits sent", _commit(world, rules, number, "sent", "idle")
+    elif world.state == "accepted":
+        yield "waits for the sent copy", _at(world, number, Worker())
     elif place and not rules.adopt_only_unsubmitted:
         yield "finds a draft, adopts it", _commit(world, rules, number, "drafted", "looks", draft=found)
     elif not place and not rules.absence_is_no_proof:
         yield "finds nothing, commits planned", _commit(world, rules, number, "planned", "looks")
-    elif _cooled_down(world, rules):
-        yield "cannot tell, commits unknown", _commit(world, rules, number, "unknown", "idle")
-    else:
+    elif not cooled_down:
         yield "cannot tell yet", _at(world, number, Worker())
+    elif place and not world.adopted:
+        after = world._replace(adopted=True)
+        yield "finds a draft long after, adopts it", _commit(after, rules, number, "drafted", "looks", draft=found)
+    else:
+        yield "cannot tell, commits unknown", _commit(world, rules, number, "unknown", "idle")
 
 
 def _found(world: World, rules: Rules) -> int | None:
@@ -316,10 +325,6 @@ def _found(world: World, rules: Rules) -> int | None:
     if not rules.whole_mailbox:
         seen = [(draft, index) for draft, index in seen if world.items[index].place != "moved"]
     return min(seen)[1] if seen else None
-
-
-def _cooled_down(world: World, rules: Rules) -> bool:
-    return world.since >= (COOL_DOWN if rules.long_cool_down else TOO_SHORT)
 
 
 Act = Callable[[World, Rules, int], Iterator[Step]]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.protocol_model import Rules, World, explore, names, without
 
-KEPT = World(crashes_left=2)
+KEPT = World(crashes_left=1)
 REVOCABLE = World(crashes_left=1, permission="live")
 TWICE = "submitted twice"
 LATE = "a request started after the revocation had returned"
@@ -18,7 +18,7 @@ FAULTS = {
     "epoch": (TWICE, "called refused, although it left"),
     "one_message_per_step": (TWICE, ""),
     "permit_in_transaction": ("", LATE),
-    "permit_age": (MISTAKEN, LATE),
+    "permit_age": (TWICE, LATE),
     "drain": ("", LATE),
     "reconcile_before_repeat": (TWICE, "called refused, although it left"),
     "long_cool_down": (MISTAKEN, MISTAKEN),
@@ -29,7 +29,14 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("start", [KEPT, REVOCABLE], ids=["permission kept", "permission revoked at any moment"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(KEPT, id="permission kept"),
+        pytest.param(REVOCABLE, id="permission revoked at any moment"),
+        pytest.param(World(crashes_left=2), id="two crashes", marks=pytest.mark.slow),
+    ],
+)
 def test_reaches_no_fault_whatever_happens_when(start: World) -> None:
     worlds, trace = explore(Rules(), start)
 
