@@ -274,7 +274,7 @@ def _ended(stop: Stop, grant: DelegationGrant, now: datetime) -> Effect:
             kind="grant_ended",
             title=f"{grant.grantee or 'The entire team'} may no longer send from your mailbox",
             text=_why(stop),
-            url=reverse("mailconnect:settings"),
+            url=reverse("mailconnect:permissions"),
             now=now,
         )
     return effect
@@ -301,7 +301,7 @@ def _tell_grantee(grant: DelegationGrant, title: str, now: datetime) -> None:
             kind="grant",
             title=title,
             text=f"The mailbox belongs to {grant.connection.owner}.",
-            url=reverse("mailconnect:settings"),
+            url=reverse("mailconnect:permissions"),
             now=now,
         )
 

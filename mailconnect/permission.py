@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -115,8 +115,8 @@ def grant_digest(grant: DelegationGrant) -> str:
         "connection": grant.connection_id,
         "grantee": grant.grantee_id,
         "granted_by": grant.granted_by_id,
-        "granted_at": grant.created_at.isoformat(),
-        "expires_at": grant.expires_at.isoformat() if grant.expires_at else None,
+        "granted_at": grant.created_at.astimezone(UTC).isoformat(),
+        "expires_at": grant.expires_at.astimezone(UTC).isoformat() if grant.expires_at else None,
         "daily_cap": grant.daily_cap,
         "sequence": grant.sequence_id,
         "approve_first_email": grant.approve_first_email,

@@ -1,4 +1,4 @@
-"""Stop sending: what depends on a mailbox or a grant pauses with it, and what was on its way is waited for.
+"""Who sends from mailboxes; how it stops: what depends on it pauses, and what was on its way is waited for.
 
 `mailconnect` may not import upward, so those who depend on it register here (docs/decisions/0003-dependents.md).
 """
@@ -35,6 +35,14 @@ class Effect:
     waiting: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What one colleague sends from a mailbox: running sequences by id and name, and how many emails left so far."""
+
+    running: list[tuple[int, str]] = field(default_factory=list)
+    sent: int = 0
+
+
 class Dependents(Protocol):
     """Those who send from mailboxes."""
 
@@ -49,6 +57,15 @@ class Dependents(Protocol):
 
     def allow_again(self, connection: MailConnection, now: datetime) -> None:
         """A mailbox is connected or a grant is given again: tell the owners of paused sequences that can resume."""
+
+    def activity(self, connection: MailConnection) -> dict[int, Activity]:
+        """What the owner's colleagues send from the mailbox, by their ids."""
+
+    def choices(self, organization_id: int, person_id: int | None) -> list[tuple[int, str]]:
+        """The sequences (of one person, or all) that a permission may be limited to, newest first."""
+
+    def names(self, sequence_ids: Collection[int], organization_id: int) -> dict[int, str]:
+        """The names of these sequences, where they are the organization's."""
 
 
 _dependents: list[Dependents] = []
@@ -71,6 +88,24 @@ def pause_dependents(stop: Stop, now: datetime) -> Effect:
 def allow_again(connection: MailConnection, now: datetime) -> None:
     for each in _dependents:
         each.allow_again(connection, now)
+
+
+def activity(connection: MailConnection) -> dict[int, Activity]:
+    merged: dict[int, Activity] = {}
+    for each in _dependents:
+        merged |= each.activity(connection)
+    return merged
+
+
+def sequence_choices(organization_id: int, person_id: int | None) -> list[tuple[int, str]]:
+    return [choice for each in _dependents for choice in each.choices(organization_id, person_id)]
+
+
+def sequence_names(sequence_ids: Collection[int], organization_id: int) -> dict[int, str]:
+    merged: dict[int, str] = {}
+    for each in _dependents:
+        merged |= each.names(sequence_ids, organization_id)
+    return merged
 
 
 def drain(

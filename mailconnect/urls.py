@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailconnect.views import mailbox
+from mailconnect.views import mailbox, permissions
 
 app_name = "mailconnect"
 urlpatterns = [
@@ -16,5 +16,16 @@ urlpatterns = [
     path("manage/", mailbox.manage, name="manage"),
     path("manage/signature/", mailbox.signature_from_sent_mail, name="signature_from_sent_mail"),
     path("default/", mailbox.default_mailbox, name="default_mailbox"),
+    path("permissions/", permissions.permissions, name="permissions"),
+    path("permissions/to/<int:user_pk>/", permissions.grant, name="grant"),
+    path("permissions/team/", permissions.grant_team, name="grant_team"),
+    path("permissions/organization/", permissions.overview, name="overview"),
+    path("permissions/<int:pk>/", permissions.change, name="change_grant"),
+    path("permissions/<int:pk>/revoke/", permissions.revoke, name="revoke"),
+    path("permissions/ask/<int:connection_pk>/", permissions.ask, name="ask"),
+    path("permissions/requests/<int:pk>/", permissions.request_page, name="request"),
+    path("permissions/requests/<int:pk>/approve/", permissions.approve, name="approve_request"),
+    path("permissions/requests/<int:pk>/decline/", permissions.decline, name="decline_request"),
+    path("permissions/requests/<int:pk>/withdraw/", permissions.withdraw, name="withdraw_request"),
     path("remove/", mailbox.remove, name="remove"),
 ]

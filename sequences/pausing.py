@@ -4,19 +4,21 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 
 from accounts.notifying import notify
 from mailconnect import first_emails
 from mailconnect.models import DelegationGrant, MailConnection
 from mailconnect.permission import Refusal
-from mailconnect.stopping import Effect, Stop
+from mailconnect.stopping import Activity, Effect, Stop
 from sequences.models import Enrollment, Message, Sequence
 from sequences.reasons import PAUSED
 
 # Refusals that pass by themselves or with the owner's word: the email waits, the sequence goes on.
 _WAITING = {"grant_cap", "awaiting_approval"}
+_LEFT = (Message.State.ACCEPTED, Message.State.SENT)
+_MOST_CHOICES = 200
 # What became of the last grant, said as the reason of the pause.
 _ENDED = {
     DelegationGrant.Archived.REVOKED: "grant_revoked",
@@ -46,6 +48,27 @@ class Sequences:
         for sequence in stopped.filter(_sends_from(connection)).filter(owner__is_active=True).select_related("owner"):
             if not objection(sequence, now):
                 _tell_resumable(sequence, connection, now)
+
+    def activity(self, connection: MailConnection) -> dict[int, Activity]:
+        running: dict[int, list[tuple[int, str]]] = {}
+        active = Sequence.objects.filter(_sends_from(connection), state=Sequence.State.ACTIVE)
+        for owner, pk, name in active.order_by("name", "pk").values_list("owner", "pk", "name"):
+            running.setdefault(owner, []).append((pk, name))
+        left = Message.objects.filter(connection=connection, state__in=_LEFT).order_by().values_list("permitted_to")
+        sent = dict(left.annotate(count=Count("pk")))
+        return {
+            person: Activity(running=running.get(person, []), sent=sent.get(person, 0))
+            for person in running.keys() | sent.keys()
+        }
+
+    def choices(self, organization_id: int, person_id: int | None) -> list[tuple[int, str]]:
+        open_ones = Sequence.objects.filter(organization=organization_id).exclude(state=Sequence.State.ARCHIVED)
+        theirs = open_ones.filter(owner=person_id) if person_id else open_ones
+        return list(theirs.order_by("-created_at", "-pk").values_list("pk", "name")[:_MOST_CHOICES])
+
+    def names(self, sequence_ids: Collection[int], organization_id: int) -> dict[int, str]:
+        found = Sequence.objects.filter(pk__in=sequence_ids, organization=organization_id)
+        return dict(found.values_list("pk", "name"))
 
 
 def pause_refused(refusals: Iterable[Refusal], now: datetime) -> None:
@@ -81,7 +104,7 @@ def mailboxes_of(sequence: Sequence) -> set[int]:
     """The ids of the mailboxes that it sends from: its own and those that steps name."""
     named = set(sequence.steps.exclude(connection=None).values_list("connection_id", flat=True))
     inheriting = not named or sequence.steps.filter(connection=None).exists()
-    return (named | {sequence.connection_id} if inheriting else named) - {None}  # type: ignore[return-value, operator]
+    return (named | {sequence.connection_id} if inheriting else named) - {None}  # type: ignore[return-value]
 
 
 def _ask_owner(refusal: Refusal, now: datetime) -> None:
@@ -96,7 +119,7 @@ def _ask_owner(refusal: Refusal, now: datetime) -> None:
         kind="first_email",
         title=f"{sequence.owner} asks you to read a first email",
         text=f"“{sequence.name}” waits for your word before anything leaves from your mailbox.",
-        url=_address_of(sequence),
+        url=reverse("sequences:first_email", args=[approval.pk]),
         once=f"first_email:{approval.pk}",
         now=now,
     )
@@ -118,6 +141,11 @@ def _pause_refused(refusal: Refusal, now: datetime) -> None:
             reason = "grant_scope" if refusal.grant else _why_no_permission(connection, refusal.ask.person_id, now)
     if _pause(depending, reason, now).sequences:
         _tell_mailbox_owner(connection, reason, now)
+
+
+def pause(sequence: Sequence, reason: str, now: datetime) -> None:
+    """Pause this one if it is running, and tell its owner."""
+    _pause(Sequence.objects.filter(pk=sequence.pk), reason, now)
 
 
 def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
@@ -218,7 +246,7 @@ def _tell_mailbox_owner(connection: MailConnection, reason: str, now: datetime) 
         kind="sending_refused",
         title="Sending from your mailbox was stopped",
         text=f"{PAUSED[reason][0]} Sequences that relied on it are paused.",
-        url=reverse("mailconnect:settings"),
+        url=reverse("mailconnect:permissions"),
         once=f"sending_refused:{connection.pk}:{reason}",
         now=now,
     )
