@@ -92,6 +92,10 @@ class MailConnection(models.Model):
     held_until = models.DateTimeField(null=True, blank=True, editable=False)
     held_reason = models.CharField(max_length=60, blank=True, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)  # in a row; the breaker's memory
+    # The longest that an accepted email was seen in Drafts: what is ambiguous is looked at for ten times as long.
+    longest_settle_seconds = models.PositiveIntegerField(default=0, editable=False)
+    # The database was restored from a backup then: emails that it does not know may have left before.
+    restored_at = models.DateTimeField(null=True, blank=True, editable=False)
     sent_on = models.DateField(null=True, blank=True, editable=False)
     sent_count = models.PositiveIntegerField(default=0, editable=False)
 

@@ -1,14 +1,178 @@
-"""The bell: which mailboxes have something to send, and when."""
+"""The queue of mailboxes: which have something to do, when, and who works on one (claimed by lease, fenced by epoch).
 
-from collections.abc import Iterable
-from datetime import datetime
+Leases run by the database's clock, so that workers on machines whose clocks differ agree; a worker itself stops by its
+monotonic clock, a little earlier. Of what a mailbox has to do, this knows nothing: its users tell the next moment.
+"""
 
+# ruff: noqa: S608 - SQL is made of constants; values are parameters
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from django.db import connection as database
+from django.db import transaction
 from django.db.models import Case, F, Q, When
 
+from mailconnect import bulk
+from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import MailConnection
+
+LEASE_SECONDS = 60
+# A request begun this shortly before the end would hardly be settled in time.
+LAST_START_SECONDS = 10
+_TABLE = MailConnection._meta.db_table
+_NOW = {"postgresql": "statement_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
+_LATER = {
+    "postgresql": "statement_timestamp() + interval '{} seconds'",
+    "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{} seconds')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The exclusive right to work on a mailbox. Its epoch is larger than that of any lease before it."""
+
+    connection_id: int
+    owner: UUID
+    epoch: int
+    started: float  # monotonic, read before the database was asked
+
+    def check(self) -> None:
+        """Raises `PermitLapsed` when it is too late to start a request under it."""
+        if time.monotonic() - self.started > LEASE_SECONDS - LAST_START_SECONDS:
+            raise PermitLapsed("lease_lapsed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """What is known of a mailbox when its work is done for now."""
+
+    lease: Lease
+    due_at: datetime | None
+    held_until: datetime | None
+    held_reason: str
+    failures: int
 
 
 def ring(connection_ids: Iterable[int], *, at: datetime) -> None:
     """Something may be due in these mailboxes at `at`: look no later than that."""
     sooner = Case(When(Q(due_at=None) | Q(due_at__gt=at), then=at), default=F("due_at"))
-    MailConnection.objects.filter(pk__in=list(connection_ids)).update(due_at=sooner)
+    for connection_id in sorted(set(connection_ids)):  # one order for all, against deadlocks
+        MailConnection.objects.filter(pk=connection_id).update(due_at=sooner)
+
+
+def lease(owner: UUID, *, now: datetime, limit: int) -> list[Lease]:
+    """Take the connected mailboxes that are due and that nobody works on, the longest waiting first.
+
+    `due_at` becomes the end of the lease: if its holder dies, the mailbox is due again then. A lease that ends later
+    than any could was given before the database's clock was set back: it counts as ended.
+    """
+    started = time.monotonic()
+    clock, until, beyond = _clock()
+    chosen = (
+        f"SELECT id FROM {_TABLE} WHERE state = 'connected' AND due_at <= %s "
+        f"AND (lease_until IS NULL OR lease_until <= {clock} OR lease_until > {beyond}) ORDER BY due_at LIMIT %s"
+    )
+    if database.vendor == "postgresql":
+        # `IN (…)` can become a sequential scan; an array is looked up in the index.
+        which = f"= ANY(ARRAY({chosen} FOR NO KEY UPDATE SKIP LOCKED))"
+    else:
+        which = f"IN ({chosen})"
+    taken = bulk.fetch(
+        f"UPDATE {_TABLE} SET lease_owner = %s, lease_until = {until}, due_at = {until}, "
+        f"lease_epoch = lease_epoch + 1 WHERE id {which} RETURNING id, lease_epoch",
+        [owner if database.vendor == "postgresql" else owner.hex, bulk.plain(now), limit],
+    )
+    return [Lease(connection_id, owner, epoch, started) for connection_id, epoch in taken]
+
+
+def fence(leases: Iterable[Lease]) -> set[int]:
+    """Lock the mailboxes whose lease still stands, for the transaction; returns their ids.
+
+    Every transaction that changes what depends on a lease begins with it. A worker that was stopped and woke up after
+    another took over finds its mailbox missing here, and changes nothing.
+    """
+    if not database.in_atomic_block:
+        raise RuntimeError("fence() belongs into the transaction that it guards.")
+    lock = " FOR NO KEY UPDATE OF c" if database.vendor == "postgresql" else ""
+    held = bulk.run(
+        "id bigint, epoch bigint",
+        sorted({(lease.connection_id, lease.epoch) for lease in leases}),
+        f"SELECT c.id FROM {_TABLE} c JOIN v ON c.id = v.id AND c.lease_epoch = v.epoch "
+        f"WHERE c.lease_owner IS NOT NULL ORDER BY c.id{lock}",
+    )
+    return {connection_id for (connection_id,) in held}
+
+
+def count_sent(rows: Sequence[tuple[Lease, int, date, datetime | None]]) -> None:
+    """Per mailbox: so many emails were permitted on its day `date`, and the next may leave at the time given.
+
+    In the transaction that permits them, so that the daily limit and the spacing survive a crash.
+    """
+    bulk.run(
+        "id bigint, count integer, day date, next_at timestamptz",
+        [(lease.connection_id, count, day, next_at) for lease, count, day, next_at in rows],
+        f"UPDATE {_TABLE} SET sent_count = v.count + CASE WHEN sent_on = v.day THEN sent_count ELSE 0 END, "
+        "sent_on = v.day, held_until = COALESCE(v.next_at, held_until), "
+        "held_reason = CASE WHEN v.next_at IS NULL THEN held_reason ELSE 'spacing' END "
+        f"FROM v WHERE {_TABLE}.id = v.id",
+    )
+
+
+def remember_settle_times(seconds_by_mailbox: dict[int, int]) -> None:
+    """An accepted email was seen in Drafts for so long before it had moved to Sent Items."""
+    bulk.run(
+        "id bigint, seconds integer",
+        list(seconds_by_mailbox.items()),
+        f"UPDATE {_TABLE} SET longest_settle_seconds = v.seconds "
+        f"FROM v WHERE {_TABLE}.id = v.id AND longest_settle_seconds < v.seconds",
+    )
+
+
+def release(releases: Sequence[Release]) -> None:
+    """Give mailboxes back, in a transaction that has fenced them.
+
+    A bell that was rung meanwhile is not lost: then `due_at` is no longer the end of the lease, and the sooner counts.
+    """
+    sooner = {"postgresql": "LEAST(due_at, v.next)", "sqlite": "MIN(due_at, COALESCE(v.next, due_at))"}
+    bulk.run(
+        "id bigint, epoch bigint, next timestamptz, held_until timestamptz, held_reason text, failures integer",
+        [
+            (one.lease.connection_id, one.lease.epoch, one.due_at, one.held_until, one.held_reason, one.failures)
+            for one in releases
+        ],
+        f"UPDATE {_TABLE} SET lease_owner = NULL, lease_until = NULL, "
+        f"due_at = CASE WHEN due_at = lease_until THEN v.next ELSE {sooner[database.vendor]} END, "
+        "held_until = v.held_until, held_reason = v.held_reason, failures = v.failures "
+        f"FROM v WHERE {_TABLE}.id = v.id AND lease_epoch = v.epoch AND lease_owner IS NOT NULL",
+    )
+
+
+def next_moment() -> datetime | None:
+    """When the next mailbox becomes due; None if none will."""
+    connected = MailConnection.objects.connected().filter(due_at__isnull=False)
+    return connected.order_by("due_at").values_list("due_at", flat=True).first()
+
+
+def mark_restored(now: datetime) -> None:
+    """The database was restored from a backup: from here on, what may have left since is looked for before drafting."""
+    MailConnection.objects.update(restored_at=now, lease_owner=None, lease_until=None, lease_epoch=F("lease_epoch") + 1)
+
+
+def give_back(owner: UUID) -> None:
+    """End all leases of a worker that ends: its mailboxes are due at once, for whoever comes next."""
+    clock, _, _ = _clock()
+    with transaction.atomic():
+        bulk.fetch(
+            f"UPDATE {_TABLE} SET lease_owner = NULL, lease_until = NULL, due_at = {clock} WHERE lease_owner = %s",
+            [owner if database.vendor == "postgresql" else owner.hex],
+        )
+
+
+def _clock() -> tuple[str, str, str]:
+    """The database's clock, the end of a lease that begins now, and a time beyond all leases, as SQL."""
+    later = _LATER[database.vendor]
+    return _NOW[database.vendor], later.format(LEASE_SECONDS), later.format(2 * LEASE_SECONDS)

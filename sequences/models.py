@@ -42,6 +42,9 @@ class Sequence(models.Model):
     window_from = models.TimeField(null=True, blank=True)
     window_until = models.TimeField(null=True, blank=True)
     in_candidate_time = models.BooleanField("use the candidate's time zone where it is known", default=True)
+    # Nothing of it leaves before `held_until`, for `held_reason` (a key of `reasons.WAITING`); it goes on by itself.
+    held_until = models.DateTimeField(null=True, blank=True, editable=False)
+    held_reason = models.CharField(max_length=60, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
     state_changed_at = models.DateTimeField(default=timezone.now, editable=False)

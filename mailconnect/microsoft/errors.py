@@ -41,9 +41,10 @@ class TokenRejected(NotDone):
 class Throttled(NotDone):
     """`delay`: seconds that Microsoft asks for, 0 where it names none."""
 
-    def __init__(self, reason: str, delay: float) -> None:
+    def __init__(self, reason: str, delay: float, status: int = 429) -> None:
         super().__init__(reason)
         self.delay = delay
+        self.status = status
 
 
 class Refused(NotDone):

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from mailconnect.microsoft.errors import OutcomeUnknown, Refused, Throttled, TokenRejected
+from mailconnect.microsoft.errors import NotDone, OutcomeUnknown, Refused, Throttled, TokenRejected
 from mailconnect.microsoft.wire import Answer, Wire
 from mailconnect.permission import Permit
 
@@ -26,6 +26,7 @@ GRAPH_HOSTS = {
     "us-dod": "https://dod-graph.microsoft.us",
     "china": "https://microsoftgraph.chinacloudapi.cn",
 }
+Told = Callable[[], None]
 MESSAGE_FIELDS = "id,isDraft,internetMessageId,conversationId,sentDateTime,toRecipients,subject"
 
 
@@ -82,36 +83,44 @@ class GraphClient:
         found = self._get(f"/me/mailFolders/sentitems/messages?$select=body&$orderby=sentDateTime%20desc&$top={count}")
         return [item["body"]["content"] for item in found["value"] if item["body"]["contentType"].lower() == "html"]
 
-    def create_draft(self, draft: Draft) -> MailItem:
-        """Put a new email, or a reply in a thread, into Drafts with our key on it."""
+    def create_draft(self, draft: Draft, *, gate: Told | None = None, sent: Told | None = None) -> MailItem:
+        """Put a new email, or a reply in a thread, into Drafts with our key on it.
+
+        `gate` is asked just before a request starts, and may raise; `sent` is told while its answer is awaited.
+        """
         if draft.reply_to_id:
-            return self._create_reply(draft)
+            return self._create_reply(draft, gate, sent)
         content = {
             "subject": draft.subject,
             "body": {"contentType": "HTML", "content": draft.body_html},
             **_addressed_and_tagged(draft),
         }
-        return _mail_item(self._call("POST", "/me/messages", content, expected=201))
+        return _mail_item(self._call("POST", "/me/messages", content, expected=201, gate=gate, sent=sent))
 
-    def _create_reply(self, draft: Draft) -> MailItem:
+    def _create_reply(self, draft: Draft, gate: Told | None, sent: Told | None) -> MailItem:
         """Graph keeps subject, quote and thread headers, and would address the sender: recipients are ours.
 
-        createReply may ignore what it is given (reference C5, H3), so all of it is set again by PATCH.
+        createReply may ignore what it is given (reference C5, H3), so all of it is set again by PATCH. If that fails,
+        a draft is left that is not fit to be sent: the outcome counts as unknown, so that it is looked for.
         """
         path = f"/me/messages/{quote(draft.reply_to_id)}/createReply"
-        reply = self._call("POST", path, {"message": _addressed_and_tagged(draft)}, expected=201)
-        content = {
-            "body": {"contentType": "HTML", "content": _above_the_quote(draft.body_html, reply["body"]["content"])},
-            **_addressed_and_tagged(draft),
-        }
-        return _mail_item(self._call("PATCH", f"/me/messages/{quote(reply['id'])}", content, expected=200))
+        message = {"message": _addressed_and_tagged(draft)}
+        reply = self._call("POST", path, message, expected=201, gate=gate, sent=sent)
+        try:
+            content = {
+                "body": {"contentType": "HTML", "content": _above_the_quote(draft.body_html, reply["body"]["content"])},
+                **_addressed_and_tagged(draft),
+            }
+            return _mail_item(self._call("PATCH", f"/me/messages/{quote(reply['id'])}", content, expected=200))
+        except (NotDone, KeyError, TypeError) as error:
+            raise OutcomeUnknown("half_drafted") from error
 
-    def send(self, permit: Permit) -> None:
+    def send(self, permit: Permit, *, sent: Told | None = None) -> None:
         """Submit the permitted draft: 202 means accepted, not delivered. Starts nothing with a lapsed permit."""
         if permit.ask.connection_id != self._connection_id:
             raise ValueError("The permit is for another mailbox.")
         path = f"/me/messages/{quote(permit.ask.draft_id)}/send"
-        self._call("POST", path, expected=202, gate=permit.check_age)
+        self._call("POST", path, expected=202, gate=permit.check_age, sent=sent)
 
     def find_by_key(self, key: str) -> list[MailItem]:
         """Everything in the whole mailbox that carries our key: drafts, and the copy in Sent Items."""
@@ -147,7 +156,8 @@ class GraphClient:
         content: dict[str, Any] | None = None,
         *,
         expected: int,
-        gate: Callable[[], None] | None = None,
+        gate: Told | None = None,
+        sent: Told | None = None,
     ) -> dict[str, Any]:
         headers = {
             "Authorization": self._authorization,
@@ -159,7 +169,7 @@ class GraphClient:
         if content is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(content).encode()
-        answer = self._wire.exchange(method, path, headers, body, gate=gate)
+        answer = self._wire.exchange(method, path, headers, body, gate=gate, sent=sent)
         # One sample of createReply shows 200 for 201: accept both (reference C5).
         if answer.status != expected and {answer.status, expected} != {200, 201}:
             _raise_for(answer)
@@ -170,7 +180,7 @@ def _raise_for(answer: Answer) -> NoReturn:
     code = _error_code(answer)
     retry_after = _seconds(answer.headers.get("Retry-After"))
     if answer.status == 429 or (answer.status == 503 and retry_after is not None):
-        raise Throttled(code or "throttled", retry_after or 0.0)
+        raise Throttled(code or "throttled", retry_after or 0.0, answer.status)
     if answer.status == 401:
         raise TokenRejected(code or "token_rejected")
     # A proxy's HTML with a 4xx is no word of Graph's: only its own envelope refuses.

@@ -60,17 +60,21 @@ class Wire:
         body: bytes | None = None,
         *,
         gate: Callable[[], None] | None = None,
+        sent: Callable[[], None] | None = None,
     ) -> Answer:
         """Send one request and read the whole answer. Never repeats.
 
-        `gate` is asked when the connection stands and nothing has been sent; what it raises is raised here.
+        `gate` is asked when the connection stands and nothing has been sent; what it raises is raised here. `sent` is
+        told between the request and its answer.
         Raises `Unreachable` when nothing was sent, `OutcomeUnknown` when something was and no answer came.
         """
         connection = self._ready_connection()
         if gate:
             gate()
         try:
-            connection.request(method, self._path + path, body=body, headers=headers)  # type: ignore[arg-type]
+            connection.request(method, self._path + path, body=body, headers=headers)
+            if sent:
+                sent()
             response = connection.getresponse()
             content = response.read(LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -79,7 +83,7 @@ class Wire:
         if response.will_close or len(content) > LARGEST_ANSWER:
             self.close()
         self._kept.used_at = time.monotonic()
-        return Answer(response.status, response.headers, content)
+        return Answer(response.status, response.headers, content)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Drop this thread's connection."""

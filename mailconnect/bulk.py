@@ -1,0 +1,86 @@
+"""Many rows in one statement, with the same SQL on PostgreSQL and SQLite.
+
+The rows come as the table expression `v`: as arrays on PostgreSQL (typed, and one plan for any number), as VALUES on
+SQLite.
+"""
+
+# ruff: noqa: S608 - SQL is made of constants; values are parameters
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from django.db import connection as database
+from django.utils.dateparse import parse_datetime
+
+Row = tuple[Any, ...]
+
+
+def run(columns: str, rows: Sequence[Row], statement: str, *parameters: Any) -> list[Row]:
+    """Run `statement`, which reads the rows from `v`, and return what it returns.
+
+    `columns`: names with PostgreSQL's types, as in "id bigint, state text".
+    """
+    if not rows:
+        return []
+    names, kinds = _columns(columns)
+    if database.vendor == "postgresql":
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        source, bound = f"SELECT * FROM unnest({arrays})", [list(column) for column in zip(*rows, strict=True)]
+    else:
+        one = f"({', '.join(['%s'] * len(kinds))})"
+        adapted = _adapted(kinds, rows)
+        source, bound = f"VALUES {', '.join([one] * len(rows))}", [value for row in adapted for value in row]
+    return fetch(f"WITH v({', '.join(names)}) AS ({source}) {statement}", [*bound, *map(plain, parameters)])
+
+
+def fetch(statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    with database.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def in_list(ids: Iterable[int]) -> tuple[str, list[Any]]:
+    """A condition's right side for whole numbers, and its parameters."""
+    found = list(ids)
+    if database.vendor == "postgresql":
+        return "= ANY(%s::bigint[])", [found]
+    return f"IN ({', '.join(['%s'] * len(found))})", found
+
+
+def plain(value: Any) -> Any:
+    """A value as the database's driver takes it in raw SQL."""
+    if isinstance(value, datetime) and database.vendor != "postgresql":
+        return database.ops.adapt_datetimefield_value(value)
+    return value
+
+
+def moment(value: Any) -> datetime | None:
+    """A time as raw SQL returns it: aware on PostgreSQL; text, or naive UTC, on SQLite."""
+    found = parse_datetime(value) if isinstance(value, str) else value
+    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found
+
+
+@lru_cache(maxsize=64)
+def _columns(columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names, kinds = zip(*(column.split() for column in columns.split(",")), strict=True)
+    return names, kinds
+
+
+def _adapted(kinds: Sequence[str], rows: Sequence[Row]) -> Iterable[Row]:
+    adapters: dict[str, Callable[[Any], Any]] = {
+        "timestamptz": database.ops.adapt_datetimefield_value,
+        "uuid": lambda value: value.hex,
+        "date": str,
+    }
+    chosen = [adapters.get(kind) for kind in kinds]
+    if not any(chosen):
+        return rows
+    return [
+        tuple(
+            adapter(value) if adapter and value is not None else value
+            for adapter, value in zip(chosen, row, strict=True)
+        )
+        for row in rows
+    ]

@@ -1,0 +1,103 @@
+"""An answer was lost, or a worker died: find out in the mailbox what happened. Never repeat blindly.
+
+Microsoft has no idempotency key, but every draft carries ours, and so does its copy in Sent Items. A submitted email
+stays in Drafts for a while, so that a draft proves nothing until much later: see docs/decisions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from mailconnect.outbox import MailItem
+from sequences.models import Message
+
+State = Message.State
+# Between two looks at the same email: longer each time.
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (45, 120, 300, 900, 1800, 3600))
+LONGEST_COOL_DOWN = timedelta(hours=24)
+# Accepted, yet still in Drafts after this: Exchange will not send it any more.
+STUCK = timedelta(hours=24)
+TIMES_LONGEST_SETTLE = 10
+
+
+class Then(StrEnum):
+    """What a look into the mailbox leads to."""
+
+    SENT = "sent"  # a copy that left is there
+    ADOPT = "adopt"  # our draft is there and was never submitted: go on with it, through a new permit
+    DRAFT_AGAIN = "draft_again"  # nothing was submitted: begin anew
+    WAIT = "wait"  # nothing is certain yet
+    UNKNOWN = "unknown"  # nothing will become certain: a person decides
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """`item`: the copy, or the draft to go on with. `surplus`: drafts with the same key, to be deleted."""
+
+    then: Then
+    item: MailItem | None = None
+    surplus: tuple[str, ...] = ()
+
+
+def judge(
+    state: str,
+    items: Sequence[MailItem],
+    *,
+    looks: int,
+    waited: timedelta,
+    cool_down: timedelta,
+    again: bool = False,
+    line_stands: bool = False,
+) -> Finding:
+    """What the items that carry a message's key say about it. Pure.
+
+    `looks`: how often this state has been looked at before; `waited`: since it began; `again`: it had been adopted;
+    `line_stands`: other emails of the mailbox that were accepted are still in Drafts.
+    """
+    copy = next((item for item in items if not item.is_draft), None)
+    drafts = [item for item in items if item.is_draft]
+    if copy:
+        return Finding(then=Then.SENT, item=copy, surplus=tuple(draft.id for draft in drafts))
+    if state == State.DRAFTING:
+        return _judge_drafting(drafts, looks)
+    if state in (State.SENDING, State.DRAFTED):
+        return _judge_sending(drafts, waited, STUCK if line_stands else cool_down, again)
+    return _judge_accepted(drafts, waited, cool_down)
+
+
+def _judge_drafting(drafts: list[MailItem], looks: int) -> Finding:
+    """Nothing was submitted from this state. A draft may be half made, so it is deleted; and search may lag, so that
+    finding nothing counts only the second time."""
+    if drafts or looks:
+        return Finding(then=Then.DRAFT_AGAIN, surplus=tuple(draft.id for draft in drafts))
+    return Finding(then=Then.WAIT)
+
+
+def _judge_sending(drafts: list[MailItem], waited: timedelta, cool_down: timedelta, again: bool) -> Finding:
+    """A submitted draft looks like one that was not, until Exchange has moved it: wait much longer than that takes.
+
+    Once. If it is ambiguous a second time, it is not for us to decide.
+    """
+    if waited < cool_down:
+        return Finding(then=Then.WAIT)
+    if len(drafts) != 1 or again:
+        return Finding(then=Then.UNKNOWN)
+    return Finding(then=Then.ADOPT, item=drafts[0])
+
+
+def _judge_accepted(drafts: list[MailItem], waited: timedelta, cool_down: timedelta) -> Finding:
+    """Microsoft has said yes. A copy that its owner has deleted since was still sent."""
+    if drafts:
+        return Finding(then=Then.UNKNOWN if waited > STUCK else Then.WAIT)
+    return Finding(then=Then.SENT if waited > cool_down else Then.WAIT)
+
+
+def pause_after(looks: int) -> timedelta:
+    return PAUSES[min(looks, len(PAUSES) - 1)]
+
+
+def cool_down_of(longest_settle_seconds: int, least: timedelta) -> timedelta:
+    """How long an email is ambiguous: at least ten times the longest that any was seen to stay in Drafts."""
+    longest = timedelta(seconds=longest_settle_seconds)
+    return max(least, min(LONGEST_COOL_DOWN, TIMES_LONGEST_SETTLE * longest))

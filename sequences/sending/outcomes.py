@@ -1,0 +1,266 @@
+"""What each outcome of a call to Microsoft leads to. Writes nothing: it fills the next batch."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mailconnect.outbox import Kind, MailItem, Outcome
+from sequences import reconciling
+from sequences.models import Enrollment, Message
+from sequences.reconciling import Finding, Then
+from sequences.sending.batch import Batch
+from sequences.sending.letters import Letter, Mailbox, MessageChange
+from sequences.sending.pace import OPERATOR_REST, UNWELL_AFTER, Pace
+
+State = Message.State
+# Graph's codes that speak of the mailbox and not of the email: it is held, with our reason, for so many hours.
+MAILBOX_CODES = {
+    "ErrorMessageSubmissionBlocked": ("submission_blocked", 24),
+    "ErrorExceededMessageLimit": ("submission_blocked", 24),
+    "ErrorQuotaExceeded": ("mailbox_full", 4),
+    "quotaLimitReached": ("mailbox_full", 4),
+    "ErrorAccessDenied": ("access_denied", 1),
+    "MailboxNotEnabledForRESTAPI": ("no_mailbox_now", 4),
+    "MailboxNotSupportedForRESTAPI": ("no_mailbox_now", 4),
+    "ErrorNonExistentMailbox": ("no_mailbox_now", 1),
+}
+REMOVE_AGAIN_AFTER = timedelta(hours=1)
+
+
+@dataclass
+class Outcomes:
+    """`batch` is what the pump writes next; `now` is the time of this round."""
+
+    pace: Pace
+    batch: Batch
+    now: datetime
+
+    def note(self, mailbox: Mailbox, outcome: Outcome) -> None:
+        """What any outcome says of the mailbox: it is well, or it is held for a while."""
+        match outcome.kind:
+            case Kind.DONE | Kind.REFUSED:
+                mailbox.failures = 0
+            case Kind.THROTTLED:
+                self._rest(mailbox, outcome, "throttled")
+            case Kind.UNREACHABLE | Kind.UNAVAILABLE | Kind.UNKNOWN:
+                unwell = mailbox.failures + 1 >= UNWELL_AFTER
+                self._rest(mailbox, outcome, "mailbox_unwell" if unwell else "microsoft_unavailable")
+            case Kind.OPERATOR:
+                mailbox.hold(self.now + OPERATOR_REST, "operator")
+
+    def _rest(self, mailbox: Mailbox, outcome: Outcome, reason: str) -> None:
+        mailbox.failures += 1
+        mailbox.hold(self.now + self.pace.rest(mailbox.failures, outcome.delay), reason)
+
+    def drafted(self, letter: Letter, outcome: Outcome) -> bool:
+        """Whether it has a draft that may go on to its permit; otherwise it has come to an end."""
+        match outcome.kind:
+            case Kind.DONE:
+                return self._is_fit(letter, outcome.items[0])
+            case Kind.UNKNOWN:
+                self.batch.look_later(letter, self.now + reconciling.pause_after(0), looks=0)
+            case Kind.REFUSED:
+                self._draft_refused(letter, outcome)
+            case _:
+                self.batch.put_back(letter, self.now)
+        return False
+
+    def _is_fit(self, letter: Letter, item: MailItem) -> bool:
+        """Recipients are as planned, and a reply is in its thread."""
+        letter.take(item)
+        if item.to_addresses != (letter.to_address.lower(),):
+            self._failed(letter, "recipients_changed")
+        elif letter.reply_conversation and item.conversation_id != letter.reply_conversation:
+            self._held(letter, "thread_lost")
+        else:
+            return True
+        return False
+
+    def _draft_refused(self, letter: Letter, outcome: Outcome) -> None:
+        if letter.reply_to_item and outcome.status == 404:
+            self._held(letter, "thread_lost")
+        elif hold := MAILBOX_CODES.get(outcome.reason):
+            letter.mailbox.hold(self.now + timedelta(hours=hold[1]), hold[0])
+            self.batch.put_back(letter, self.now)
+        else:
+            self._refused(letter, outcome)
+
+    def sent(self, letter: Letter, outcome: Outcome) -> None:
+        """Of the request to send."""
+        letter.state = State.SENDING
+        match outcome.kind:
+            case Kind.DONE:
+                self.batch.accepted.append(letter)
+            case Kind.UNKNOWN:
+                self.batch.look_later(letter, self.now + reconciling.pause_after(0), looks=0)
+            case Kind.REFUSED:
+                self._send_refused(letter, outcome)
+            case _:
+                self._later(letter)
+
+    def _send_refused(self, letter: Letter, outcome: Outcome) -> None:
+        if outcome.status == 404:  # deleted or sent by hand, or it has another id: the key will tell
+            letter.state = State.DRAFTING
+            self.batch.look_later(letter, self.now, looks=0)
+        elif hold := MAILBOX_CODES.get(outcome.reason):
+            letter.mailbox.hold(self.now + timedelta(hours=hold[1]), hold[0])
+            self._later(letter)
+        else:
+            self._refused(letter, outcome)
+
+    def _later(self, letter: Letter) -> None:
+        """It surely did not leave: its draft waits for another permit, until the mailbox is no longer held."""
+        held = letter.mailbox.held_until
+        check_at = max(self.now, held) if held else self.now
+        self.batch.messages.append(
+            MessageChange(letter=letter, state=State.DRAFTED, reason=letter.reason, check_at=check_at)
+        )
+
+    def _refused(self, letter: Letter, outcome: Outcome) -> None:
+        if outcome.reason == "ErrorInvalidRecipients":
+            self.batch.end(
+                letter,
+                State.FAILED,
+                outcome.reason,
+                look_at=self.now,
+                enrollment=Enrollment.State.STOPPED,
+                why="recipient_refused",
+            )
+        else:
+            self._failed(letter, outcome.reason)
+
+    def _failed(self, letter: Letter, code: str) -> None:
+        """A person looks at it."""
+        self.batch.end(
+            letter,
+            State.FAILED,
+            code,
+            look_at=self.now,
+            enrollment=Enrollment.State.HELD,
+            why="message_failed",
+            detail=code,
+        )
+
+    def _held(self, letter: Letter, reason: str) -> None:
+        self.batch.end(letter, State.FAILED, reason, look_at=self.now, enrollment=Enrollment.State.HELD, why=reason)
+
+    def not_permitted(self, letter: Letter, reason: str) -> None:
+        """`permit()` said no: its draft goes, its enrollment keeps its place."""
+        self.batch.end(
+            letter,
+            State.REFUSED,
+            reason,
+            look_at=self.now,
+            enrollment=Enrollment.State.ACTIVE,
+            due_at=self.now,
+        )
+
+    def withdrawn(self, letter: Letter, *, enrollment_active: bool, suppressed: bool) -> None:
+        """Its sequence was paused, its enrollment stopped or its address suppressed before it could leave."""
+        if enrollment_active and not suppressed:
+            letter.replaces_draft = letter.draft_id
+            self.batch.put_back(letter, self.now)
+            return
+        self.batch.end(
+            letter,
+            State.CANCELLED,
+            "suppressed" if suppressed else "",
+            look_at=self.now,
+            enrollment=Enrollment.State.STOPPED,
+            why="suppressed",
+        )
+
+    def found(self, letter: Letter, outcome: Outcome, *, line_stands: bool) -> tuple[str, ...]:
+        """Of a look for its key. Returns the drafts to be deleted. `line_stands`: others wait in Drafts as well."""
+        longest = letter.mailbox.connection.longest_settle_seconds
+        if outcome.kind != Kind.DONE:
+            held = letter.mailbox.held_until or self.now
+            self.batch.look_later(letter, max(held, self.now + reconciling.PAUSES[0]))
+            return ()
+        finding = reconciling.judge(
+            letter.state,
+            outcome.items,
+            looks=letter.attempts,
+            waited=self.now - (letter.began_at or self.now),
+            cool_down=reconciling.cool_down_of(longest, self.pace.cool_down),
+            again=letter.reason == "resubmitted",
+            line_stands=line_stands,
+        )
+        self._follow(letter, finding)
+        return finding.surplus
+
+    def found_after_restore(self, letter: Letter, outcome: Outcome) -> None:
+        """Of the look before a draft. One that is there may have been submitted, so it stays for a while."""
+        copy = next((item for item in outcome.items if not item.is_draft), None)
+        if outcome.kind != Kind.DONE:
+            self.batch.put_back(letter, self.now)
+        elif copy:
+            self._copy_found(letter, copy)
+        else:
+            restored_at = letter.mailbox.connection.restored_at or self.now
+            self.batch.look_later(letter, max(self.now, restored_at + self.pace.cool_down), looks=0)
+
+    def removed(self, letter: Letter, outcome: Outcome) -> None:
+        """Of the removal of a draft that is no longer wanted."""
+        done = outcome.kind == Kind.DONE
+        if done:
+            letter.draft_id = ""
+        self.batch.look_later(letter, None if done else self.now + REMOVE_AGAIN_AFTER)
+
+    def _follow(self, letter: Letter, finding: Finding) -> None:
+        match finding.then:
+            case Then.SENT:
+                self._copy_found(letter, finding.item)
+            case Then.ADOPT if finding.item:
+                self._adopted(letter, finding.item)
+            case Then.DRAFT_AGAIN:
+                letter.replaces_draft = letter.draft_id = ""
+                self.batch.put_back(letter, self.now, "redrafted")
+            case Then.UNKNOWN:
+                self._never_certain(letter)
+            case _:
+                pause = reconciling.pause_after(letter.attempts)
+                self.batch.look_later(letter, self.now + pause, looks=letter.attempts + 1)
+
+    def _copy_found(self, letter: Letter, item: MailItem | None) -> None:
+        if letter.state == State.DRAFTING:
+            # Without a permit of ours: its owner sent the draft by hand, or the database is older than the mailbox.
+            self.batch.messages.append(
+                MessageChange(letter=letter, state=State.CANCELLED, reason="left_otherwise", sent=item)
+            )
+        else:
+            self.batch.messages.append(MessageChange(letter=letter, state=State.SENT, sent=item))
+        if letter.state == State.ACCEPTED:
+            self._remember_settle_time(letter)
+        else:
+            self.batch.settled.append((letter, (item and item.sent_at) or self.now))
+
+    def _remember_settle_time(self, letter: Letter) -> None:
+        """Only where it was seen in Drafts before: otherwise the time says when we looked, not how long it took."""
+        if letter.attempts and letter.began_at:
+            # A worker that was down looked late: then the time would say how long it was down.
+            planned = timedelta(seconds=self.pace.settle_seconds) + sum(
+                map(reconciling.pause_after, range(letter.attempts)), timedelta()
+            )
+            seconds = int(min(self.now - letter.began_at, 2 * planned).total_seconds())
+            known = self.batch.settle_times.get(letter.mailbox.id, 0)
+            self.batch.settle_times[letter.mailbox.id] = max(known, seconds)
+
+    def _adopted(self, letter: Letter, item: MailItem) -> None:
+        if item.to_addresses != (letter.to_address.lower(),):
+            self._failed(letter, "recipients_changed")
+            return
+        letter.take(item)
+        self.batch.messages.append(
+            MessageChange(letter=letter, state=State.DRAFTED, reason="resubmitted", check_at=self.now, attempts=0)
+        )
+
+    def _never_certain(self, letter: Letter) -> None:
+        self.batch.end(
+            letter,
+            State.UNKNOWN,
+            "outcome_unknown",
+            look_at=self.now,
+            enrollment=Enrollment.State.HELD,
+            why="outcome_unknown",
+        )
+        self.batch.messages[-1].check_at = None  # nobody removes a draft that may be on its way

@@ -1,0 +1,254 @@
+"""Find work: leased mailboxes with their facts, a few due enrollments of each, and the emails to look after.
+
+What it costs does not depend on how much waits: the due enrollments of one mailbox and one sequence lie together in the
+index `enrollments_due`, and only sequences that are active now are looked into.
+"""
+
+# ruff: noqa: S608 - SQL is made of constants; values are parameters
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection as database
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Lower
+
+from mailconnect import bulk, queue
+from mailconnect.models import MailConnection
+from sequences.models import Candidate, Enrollment, Message, Step, Suppression
+from sequences.models import Sequence as SequenceRow
+from sequences.sending.letters import Letter, Mailbox, Plan
+
+LOOKS_AT_ONCE = 100  # per mailbox
+# A sequence's place in a mailbox's queue, for each mailbox that it sends from. `opens`: it waits until then; the
+# owner's word ends the wait for it.
+_PLACES = """
+WITH place AS (
+    SELECT p.mailbox, p.sequence, CASE
+        WHEN s.held_reason = 'awaiting_approval' AND EXISTS (
+            SELECT 1 FROM mailconnect_firstemailapproval a
+            WHERE a.sequence_id = s.id AND a.approved_at IS NOT NULL) THEN NULL
+        ELSE s.held_until END AS opens
+    FROM (
+        SELECT connection_id AS mailbox, id AS sequence FROM sequences_sequence
+        WHERE state = 'active' AND connection_id {ids}
+        UNION
+        SELECT t.connection_id, t.sequence_id FROM sequences_step t
+        JOIN sequences_sequence o ON o.id = t.sequence_id AND o.state = 'active' WHERE t.connection_id {ids}
+    ) p JOIN sequences_sequence s ON s.id = p.sequence
+)
+"""
+_DUE = """
+    SELECT id{due_at} FROM sequences_enrollment
+    WHERE connection_id = place.mailbox AND sequence_id = place.sequence AND state = 'active'
+    AND due_at IS NOT NULL AND due_at <= %s ORDER BY due_at, id LIMIT {limit}
+"""
+
+_LOOKED_AFTER = (
+    *("pk", "enrollment_id", "step_id", "step__position", "connection_id", "sequence_id", "key", "state", "reason"),
+    *("to_address", "body_hash", "draft_id", "internet_message_id", "conversation_id", "attempts"),
+    *("planned_at", "sending_at", "accepted_at", "enrollment__candidate__time_zone"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message that there is already for an enrollment: of the step that is due, or of an earlier one."""
+
+    id: int
+    enrollment_id: int
+    step_id: int
+    position: int
+    connection_id: int
+    key: UUID
+    state: str
+    subject: str
+    body_html: str
+    body_hash: str
+    to_address: str
+    to_name: str
+    draft_id: str
+    sent_id: str
+    conversation_id: str
+    reply_to_id: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Due:
+    """An enrollment whose next step is due."""
+
+    id: int
+    sequence_id: int
+    mailbox: Mailbox
+    position: int
+    due_at: datetime
+    created_at: datetime
+    candidate: Candidate
+    suppressed: bool
+    messages: list[Known]
+
+
+def lease_mailboxes(owner: UUID, *, now: datetime, limit: int) -> list[Mailbox]:
+    leases = {lease.connection_id: lease for lease in queue.lease(owner, now=now, limit=limit)}
+    if not leases:
+        return []
+    rows = MailConnection.objects.select_related("owner", "organization").in_bulk(leases)
+    return [
+        Mailbox(
+            lease=leases[pk],
+            connection=row,
+            held_until=row.held_until,
+            held_reason=row.held_reason,
+            failures=row.failures,
+        )
+        for pk, row in rows.items()
+    ]
+
+
+def due_places(mailboxes: Collection[int], *, now: datetime, limit: int) -> dict[int, dict[int, list[int]]]:
+    """Per mailbox and sequence, the ids of up to `limit` enrollments that are due, the longest waiting first."""
+    if not mailboxes:
+        return {}
+    ids, bound = bulk.in_list(mailboxes)
+    if database.vendor == "postgresql":
+        source = f"place CROSS JOIN LATERAL ({_DUE.format(due_at=', due_at', limit=limit)}) e"
+    else:
+        source = f"place JOIN sequences_enrollment e ON e.id IN ({_DUE.format(due_at='', limit=limit)})"
+    rows = bulk.fetch(
+        f"{_PLACES.format(ids=ids)} SELECT place.mailbox, place.sequence, e.id FROM {source} "
+        "WHERE opens IS NULL OR opens <= %s ORDER BY e.due_at, e.id",
+        [*bound, *bound, bulk.plain(now), bulk.plain(now)],
+    )
+    found: dict[int, dict[int, list[int]]] = {}
+    for mailbox, sequence, enrollment in rows:
+        found.setdefault(mailbox, {}).setdefault(sequence, []).append(enrollment)
+    return found
+
+
+def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
+    """The facts of these enrollments (by id, with the mailbox that each is due in), as planning needs them."""
+    if not chosen:
+        return []
+    earlier = _messages_of(chosen)
+    suppressed = Suppression.objects.annotate(lower=Lower("email")).filter(
+        organization=OuterRef("sequence__organization"), lower=Lower(OuterRef("candidate__email"))
+    )
+    rows = Enrollment.objects.filter(pk__in=chosen, state=Enrollment.State.ACTIVE, due_at__isnull=False)
+    names = ("pk", "sequence_id", "next_position", "due_at", "created_at")
+    person = ("email", "first_name", "last_name", "company", "role_title", "time_zone", "fields")
+    values = rows.annotate(suppressed=Exists(suppressed)).values_list(
+        *names, "suppressed", *(f"candidate__{name}" for name in person)
+    )
+    return [
+        Due(
+            id=pk,
+            sequence_id=sequence_id,
+            mailbox=chosen[pk],
+            position=position,
+            due_at=due_at,
+            created_at=created_at,
+            candidate=Candidate(**dict(zip(person, candidate, strict=True))),
+            suppressed=is_suppressed,
+            messages=earlier.get(pk, []),
+        )
+        for pk, sequence_id, position, due_at, created_at, is_suppressed, *candidate in values
+    ]
+
+
+def _messages_of(enrollments: Iterable[int]) -> dict[int, list[Known]]:
+    fields = ("pk", "enrollment_id", "step_id", "step__position", "connection_id", "key", "state", "subject")
+    texts = ("body_html", "body_hash", "to_address", "to_name", "draft_id", "sent_id", "conversation_id", "reply_to_id")
+    rows = Message.objects.filter(enrollment__in=list(enrollments)).values_list(*fields, *texts)
+    found: dict[int, list[Known]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(Known(*row))
+    return found
+
+
+def plans_of(sequences: Iterable[int]) -> dict[int, Plan]:
+    """Sequences with all that rendering and scheduling ask of them."""
+    rows = SequenceRow.objects.select_related("organization", "connection", "owner").in_bulk(set(sequences))
+    steps: dict[int, dict[int, Step]] = {pk: {} for pk in rows}
+    for step in Step.objects.filter(sequence__in=rows).select_related("connection"):
+        steps[step.sequence_id][step.position] = step
+    return {pk: Plan(row, steps[pk]) for pk, row in rows.items()}
+
+
+def to_look_after(mailboxes: dict[int, Mailbox], plans: dict[int, Plan], *, now: datetime) -> list[Letter]:
+    """The messages whose `check_at` has come, now under these leases: under an older one nothing can change them.
+
+    `plans` is filled up with what they need.
+    """
+    if not mailboxes:
+        return []
+    ids, bound = bulk.in_list(mailboxes)
+    due = (
+        "SELECT id FROM sequences_message WHERE connection_id = c.id AND check_at IS NOT NULL AND check_at <= %s "
+        f"ORDER BY check_at LIMIT {LOOKS_AT_ONCE}"
+    )
+    if database.vendor == "postgresql":
+        source = f"mailconnect_mailconnection c CROSS JOIN LATERAL ({due}) m"
+    else:
+        source = f"mailconnect_mailconnection c JOIN sequences_message m ON m.id IN ({due})"
+    parameters = [bulk.plain(now), *bound]
+    found = [pk for (pk,) in bulk.fetch(f"SELECT m.id FROM {source} WHERE c.id {ids}", parameters)]
+    if not found:
+        return []
+    epochs = [(mailbox.lease.connection_id, mailbox.lease.epoch) for mailbox in mailboxes.values()]
+    which, which_bound = bulk.in_list(found)
+    bulk.run(
+        "id bigint, epoch bigint",
+        epochs,
+        "UPDATE sequences_message SET epoch = v.epoch FROM v "
+        "JOIN mailconnect_mailconnection c ON c.id = v.id AND c.lease_epoch = v.epoch "
+        f"WHERE connection_id = v.id AND sequences_message.id {which}",
+        *which_bound,
+    )
+    rows = list(Message.objects.filter(pk__in=found).values(*_LOOKED_AFTER))
+    plans |= plans_of({row["sequence_id"] for row in rows} - plans.keys())
+    return [_taken_up(row, mailboxes[row["connection_id"]], plans[row["sequence_id"]]) for row in rows]
+
+
+def _taken_up(row: dict[str, Any], mailbox: Mailbox, plan: Plan) -> Letter:
+    began = {Message.State.SENDING: row["sending_at"], Message.State.ACCEPTED: row["accepted_at"]}
+    return Letter(
+        mailbox=mailbox,
+        plan=plan,
+        message_id=row["pk"],
+        step_id=row["step_id"],
+        position=row["step__position"],
+        enrollment_id=row["enrollment_id"],
+        candidate_zone=row["enrollment__candidate__time_zone"],
+        key=row["key"],
+        state=row["state"],
+        reason=row["reason"],
+        to_address=row["to_address"],
+        body_hash=row["body_hash"],
+        draft_id=row["draft_id"],
+        internet_message_id=row["internet_message_id"],
+        conversation_id=row["conversation_id"],
+        attempts=row["attempts"],
+        began_at=began.get(row["state"], row["planned_at"]),
+        fresh=False,
+    )
+
+
+def next_due(mailboxes: Collection[int]) -> dict[int, tuple[datetime | None, datetime | None]]:
+    """Per mailbox: when the next enrollment of an active sequence is due, and when the next message is looked after.
+
+    Asked in the transaction that has locked the mailboxes: what is enrolled later rings after that.
+    """
+    ids, bound = bulk.in_list(mailboxes)
+    rows = bulk.fetch(
+        f"{_PLACES.format(ids=ids)}, first AS (SELECT mailbox, opens, (SELECT MIN(due_at) FROM sequences_enrollment "
+        "WHERE connection_id = place.mailbox AND sequence_id = place.sequence AND state = 'active' "
+        "AND due_at IS NOT NULL) AS due_at FROM place) "
+        "SELECT c.id, (SELECT MIN(CASE WHEN opens > due_at THEN opens ELSE due_at END) FROM first "
+        "WHERE mailbox = c.id), (SELECT MIN(check_at) FROM sequences_message m "
+        f"WHERE m.connection_id = c.id AND m.check_at IS NOT NULL) FROM mailconnect_mailconnection c WHERE c.id {ids}",
+        [*bound, *bound, *bound],
+    )
+    return {pk: (bulk.moment(enrollment), bulk.moment(message)) for pk, enrollment, message in rows}

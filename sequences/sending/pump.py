@@ -1,0 +1,587 @@
+"""The pump: many emails under way at once, few transactions.
+
+One thread (the caller's) owns the database: it leases mailboxes, plans, permits, and writes what came of the calls, for
+many emails at a time. The crew's threads only talk to Microsoft. A call starts only after the state that announces it
+is committed; what is lost when the program dies is found out later, in the mailbox.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db import connection as database
+from django.utils import timezone
+
+from mailconnect import mailbox_settings, permission, queue
+from mailconnect.models import MailConnection
+from mailconnect.outbox import Kind, Outbox, Outcome, unobserved
+from mailconnect.permission import Permit
+from sequences.models import Enrollment, Message, Suppression
+from sequences.sending import picking, settling
+from sequences.sending.batch import Batch
+from sequences.sending.crew import Crew
+from sequences.sending.letters import Errand, Letter, Mailbox, MessageChange, Plan
+from sequences.sending.outcomes import Outcomes
+from sequences.sending.pace import SILENT, Breaker, Pace, next_day, zone_of
+from sequences.sending.writing import Written, opening, write
+
+SECONDS = 45.0
+ENDING_SECONDS = 20.0  # for the calls that are under way when the time is over
+PLANS_KNOWN_FOR = 5.0
+SETTINGS_KNOWN_FOR = timedelta(minutes=15)
+GATHER_SECONDS = 0.02
+LOOK_AGAIN_SECONDS = 0.5
+AWAY_AGAIN = timedelta(minutes=15)
+DRAFTED_AGAIN = timedelta(minutes=1)
+APPROVAL_AGAIN = timedelta(hours=1)
+
+State = Message.State
+logger = logging.getLogger(__name__)
+_breaker = Breaker()
+
+
+@dataclass
+class Tally:
+    """What a pump has done."""
+
+    drafted: int = 0
+    accepted: int = 0
+    settled: int = 0
+    refused: int = 0
+    rounds: int = 0
+
+
+@dataclass
+class _Mind:
+    """What the pump knows of sequences, for a few seconds."""
+
+    plans: dict[int, Plan] = field(default_factory=dict)
+    until: float = 0.0
+
+    def fresh(self) -> dict[int, Plan]:
+        if time.monotonic() > self.until:
+            self.plans, self.until = {}, time.monotonic() + PLANS_KNOWN_FOR
+        return self.plans
+
+
+class Pump:
+    """Sends what is due, until its time is over or nothing is left.
+
+    `clock` tells the time of due dates; `stop` is asked whether to wind up early; `observe` is told each point of the
+    way: before and after every commit, before, during and after every call.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] = timezone.now,
+        pace: Pace | None = None,
+        in_flight: int = 128,
+        observe: Callable[[str], None] = unobserved,
+        stop: Callable[[], bool] = lambda: False,
+        breaker: Breaker = _breaker,
+    ) -> None:
+        self.tally = Tally()
+        self._clock = clock
+        self._pace = pace or Pace()
+        self._observe = observe
+        self._stop = stop
+        self._breaker = breaker
+        self._owner = uuid4()
+        self._outbox = Outbox(observe=observe)
+        self._crew = Crew(self._outbox, in_flight)
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._mind = _Mind()
+        self._batch = Batch()
+        self._ends = 0.0
+        self._look_at = 0.0  # monotonic: when to look for due mailboxes again
+
+    def run(self, *, seconds: float = SECONDS, linger: bool = False) -> Tally:
+        """With `linger` it waits for what becomes due within its time."""
+        self._ends = time.monotonic() + seconds
+        try:
+            while self._goes_on(linger):
+                try:
+                    self._round()
+                except (OperationalError, InterfaceError) as error:
+                    self._database_is_away(error)
+                except Exception:
+                    self._give_up_all()
+        finally:
+            self._crew.dismiss()
+        return self.tally
+
+    # --- One round -------------------------------------------------------------------------------------------------
+
+    def _round(self) -> None:
+        self.tally.rounds += 1
+        if self._is_ending():
+            self._unmake_waiting()
+        else:
+            self._take_on_more()
+        self._permit()
+        self._give_errands()
+        busy = self._crew.out > 8
+        for errand, outcome in self._crew.collect(seconds=0.05, gather=GATHER_SECONDS if busy else 0.0):
+            self._came_back(errand, outcome)
+        self._commit()
+
+    def _goes_on(self, linger: bool) -> bool:
+        if self._crew.out or self._mailboxes:
+            return time.monotonic() < self._ends + ENDING_SECONDS
+        if self._is_ending():
+            return False
+        if time.monotonic() < self._look_at:  # the last look found nothing
+            return linger and self._waits_for_next()
+        return True
+
+    def _is_ending(self) -> bool:
+        if self._stop():
+            self._ends = min(self._ends, time.monotonic())
+        return time.monotonic() >= self._ends
+
+    def _waits_for_next(self) -> bool:
+        """Something becomes due within this pump's time: wait for it."""
+        moment = queue.next_moment()
+        left = timedelta(seconds=self._ends - time.monotonic())
+        if moment is None or moment > self._clock() + left:
+            return False
+        time.sleep(max(0.0, min(LOOK_AGAIN_SECONDS, self._ends - time.monotonic())))
+        self._look_at = 0.0
+        return True
+
+    def _database_is_away(self, error: Exception) -> None:
+        """What is known of the calls is kept, and written when it is back."""
+        logger.warning("The database cannot be asked (%s); trying again.", type(error).__name__)
+        database.close()
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+    def _give_up_all(self) -> None:
+        """Our own fault. The leases run out, and what was under way is looked after: nothing stops for good."""
+        logger.exception("A round of the pump broke; its %s mailboxes are left alone.", len(self._mailboxes))
+        self._mailboxes, self._batch = {}, Batch()
+
+    # --- Finding work ----------------------------------------------------------------------------------------------
+
+    def _take_on_more(self) -> None:
+        """Lease due mailboxes as long as there is room on the wire for what they may hold."""
+        under_way = sum(mailbox.open for mailbox in self._mailboxes.values())
+        room = self._crew.size * 2 - under_way
+        if room <= self._crew.size // 2 or time.monotonic() < self._look_at:
+            return
+        wanted = self._breaker.allows(math.ceil(room / self._pace.burst), now=time.monotonic())
+        now = self._clock()
+        found = picking.lease_mailboxes(self._owner, now=now, limit=wanted) if wanted else []
+        if len(found) < wanted or not wanted:
+            self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
+        self._mailboxes |= {mailbox.id: mailbox for mailbox in found}
+        awake = [mailbox for mailbox in found if not _is_held(mailbox, now) or mailbox.held_reason not in SILENT]
+        if awake:
+            self._outbox.admit([mailbox.id for mailbox in awake], now)
+            self._look_after(awake, now)
+            self._plan([mailbox for mailbox in awake if not _is_held(mailbox, now)], now)
+
+    def _plan(self, mailboxes: Collection[Mailbox], now: datetime) -> None:
+        """Of each mailbox a few emails, shared between its sequences by lot."""
+        limit = max(1, self._pace.burst)
+        places = picking.due_places([mailbox.id for mailbox in mailboxes], now=now, limit=limit)
+        chosen: dict[int, Mailbox] = {}
+        for mailbox in mailboxes:
+            waiting = places.get(mailbox.id)
+            if waiting and self._may_begin(mailbox, now):
+                room = self._pace.room(mailbox.connection, now) - len(mailbox.drafted)
+                chosen |= dict.fromkeys(self._shared(waiting)[: max(0, room)], mailbox)
+        due = picking.due_enrollments(chosen)
+        plans = self._mind.fresh()
+        plans |= picking.plans_of({one.sequence_id for one in due} - plans.keys())
+        self._written(write(due, plans, now), now)
+
+    def _shared(self, waiting: dict[int, list[int]]) -> list[int]:
+        """Enrollments in turn from each sequence; which comes first is left to chance."""
+        lots = list(waiting.values())
+        self._pace.chance.shuffle(lots)
+        longest = max(map(len, lots))
+        return [lot[turn] for turn in range(longest) for lot in lots if turn < len(lot)]
+
+    def _may_begin(self, mailbox: Mailbox, now: datetime) -> bool:
+        connection = mailbox.connection
+        read_at = connection.settings_read_at
+        if not mailbox.settings_asked and (read_at is None or now - read_at > SETTINGS_KNOWN_FOR):
+            mailbox.settings_asked = True
+            mailbox.open += 1
+            call = partial(self._outbox.settings, mailbox.id)
+            self._send_for(mailbox, call, partial(self._settings_came, mailbox), partial(_close, mailbox))
+            return False
+        if connection.is_away(now):
+            mailbox.hold(min(connection.away_until or now + AWAY_AGAIN, now + AWAY_AGAIN), "away")
+        elif self._pace.room(connection, now) == 0:
+            mailbox.hold(next_day(connection, now), "daily_limit")
+        return not _is_held(mailbox, now)
+
+    def _settings_came(self, mailbox: Mailbox, outcome: Outcome) -> None:
+        """Kept, and then the mailbox is planned for. Where Microsoft refuses them, what was known before must do."""
+        mailbox.open -= 1
+        now = self._clock()
+        if outcome.settings:
+            mailbox_settings.store(mailbox.id, outcome.settings, now)
+            known = MailConnection.objects.select_related("owner", "organization")
+            mailbox.connection = known.get(pk=mailbox.id)
+        if outcome.kind in (Kind.DONE, Kind.REFUSED) and not _is_held(mailbox, now) and not self._is_ending():
+            self._plan([mailbox], now)
+
+    def _written(self, written: Written, now: datetime) -> None:
+        """Ask whether the emails would be permitted, before a draft of any is put into somebody's mailbox."""
+        self._batch.enrollments += written.changes
+        self._batch.refiled += written.refiled
+        self._batch.bells |= {mailbox: due_at for _, mailbox, due_at in written.refiled}
+        asks = {str(letter.key): letter for letter in written.letters}
+        refused = {one.ask.key: one for one in permission.foresee([each.ask() for each in asks.values()], now=now)}
+        for key, letter in asks.items():
+            if key not in refused:
+                letter.state = State.DRAFTING
+            elif not self._waits(letter, refused[key].reason, now):
+                self._batch.refusals.append(refused[key])
+                continue
+            elif refused[key].reason == "awaiting_approval":
+                self._batch.refusals.append(refused[key])  # planned, so that its owner can read it
+            else:
+                continue
+            letter.mailbox.open += 1
+            self._batch.begun.append(letter)
+
+    def _waits(self, letter: Letter, reason: str, now: datetime) -> bool:
+        """Whether the refusal passes by itself; then the whole sequence waits for that."""
+        again = {"grant_cap": next_day(letter.mailbox.connection, now), "awaiting_approval": now + APPROVAL_AGAIN}
+        if reason in again:
+            self._batch.waiting_sequences[letter.plan.sequence.pk] = (again[reason], reason)
+        return reason in again
+
+    # --- Looking after ---------------------------------------------------------------------------------------------
+
+    def _look_after(self, mailboxes: Collection[Mailbox], now: datetime) -> None:
+        by_id = {mailbox.id: mailbox for mailbox in mailboxes}
+        plans = self._mind.fresh()
+        accepted: dict[Mailbox, list[Letter]] = {}
+        for letter in picking.to_look_after(by_id, plans, now=now):
+            mailbox = letter.mailbox
+            mailbox.open += 1
+            if letter.state == State.DRAFTED and not _may_have_left(letter):
+                self._take_up(letter, now)
+            elif letter.state == State.ACCEPTED and not letter.reason and not letter.attempts:
+                accepted.setdefault(mailbox, []).append(letter)
+            elif letter.state in (State.DRAFTING, State.DRAFTED, State.SENDING, State.ACCEPTED):
+                self._look(letter)
+            else:
+                self._remove_draft(letter)
+        for mailbox, letters in accepted.items():
+            since = min(letter.began_at or now for letter in letters) - timedelta(minutes=5)
+            call = partial(self._outbox.sent_since, mailbox.id, since)
+            unmake = partial(self._each_later, letters)
+            self._send_for(mailbox, call, partial(self._sent_items_came, letters), unmake)
+
+    def _take_up(self, letter: Letter, now: datetime) -> None:
+        """A draft that has waited goes on to its permit, if mail may leave from the mailbox now."""
+        mailbox = letter.mailbox
+        opens = opening(letter.plan, mailbox.connection, letter.candidate_zone, now)
+        has_room = self._pace.room(mailbox.connection, now) > len(mailbox.drafted)
+        if opens == now and has_room and not mailbox.connection.is_away(now) and not _is_held(mailbox, now):
+            mailbox.drafted.append(letter)
+            return
+        mailbox.open -= 1
+        until = mailbox.held_until if _is_held(mailbox, now) else now + DRAFTED_AGAIN
+        self._batch.look_later(letter, max(opens, until or now))
+
+    def _look(self, letter: Letter) -> None:
+        call = partial(self._outbox.find, letter.mailbox.id, str(letter.key))
+        self._send_for(letter.mailbox, call, partial(self._found, letter), partial(self._each_later, [letter]))
+
+    def _found(self, letter: Letter, outcome: Outcome) -> None:
+        surplus = self._outcomes().found(letter, outcome, line_stands=self._line_stands(letter))
+        letter.mailbox.open -= 1
+        self.tally.settled += 1
+        if surplus:
+            mailbox = letter.mailbox
+            mailbox.open += 1
+            call = partial(self._outbox.remove_drafts, mailbox.id, surplus)
+            self._send_for(mailbox, call, partial(_closed, mailbox), partial(_close, mailbox))
+
+    def _line_stands(self, letter: Letter) -> bool:
+        """Other emails of the mailbox were accepted and are still in Drafts: so this one may be waiting with them."""
+        if letter.state != State.SENDING:
+            return False
+        others = Message.objects.filter(connection=letter.mailbox.id, state=State.ACCEPTED, attempts__gt=0)
+        return others.exists()
+
+    def _sent_items_came(self, letters: Sequence[Letter], outcome: Outcome) -> None:
+        """One look into Sent Items for many; those that are not there are looked for one by one, later."""
+        by_key = {item.key.lower(): item for item in outcome.items}
+        for letter in letters:
+            item = by_key.get(str(letter.key))
+            found = Outcome(kind=outcome.kind, reason=outcome.reason, items=(item,) if item else ())
+            self._found(letter, found)
+
+    def _each_later(self, letters: Sequence[Letter]) -> None:
+        for letter in letters:
+            letter.mailbox.open -= 1
+            self._batch.look_later(letter, self._clock())
+
+    def _remove_draft(self, letter: Letter) -> None:
+        call = partial(self._outbox.remove_drafts, letter.mailbox.id, [letter.draft_id] if letter.draft_id else [])
+        self._send_for(letter.mailbox, call, partial(self._removed, letter), partial(self._each_later, [letter]))
+
+    def _removed(self, letter: Letter, outcome: Outcome) -> None:
+        letter.mailbox.open -= 1
+        self._outcomes().removed(letter, outcome)
+
+    # --- Drafts, permits, sends ------------------------------------------------------------------------------------
+
+    def _draft(self, letter: Letter) -> None:
+        call = partial(self._outbox.draft, letter.mailbox.lease, letter.draft(), replaces=letter.replaces_draft)
+        self._send_for(letter.mailbox, call, partial(self._drafted, letter), partial(self._put_back, letter))
+
+    def _look_first(self, letter: Letter) -> None:
+        """The database was restored: an email that it knows nothing of may have left."""
+        call = partial(self._outbox.find, letter.mailbox.id, str(letter.key))
+        self._send_for(letter.mailbox, call, partial(self._looked_first, letter), partial(self._put_back, letter))
+
+    def _looked_first(self, letter: Letter, outcome: Outcome) -> None:
+        if outcome.kind == Kind.DONE and not outcome.items:
+            self._draft(letter)
+            return
+        letter.mailbox.open -= 1
+        self._outcomes().found_after_restore(letter, outcome)
+
+    def _drafted(self, letter: Letter, outcome: Outcome) -> None:
+        if self._outcomes().drafted(letter, outcome):
+            self.tally.drafted += 1
+            letter.mailbox.drafted.append(letter)
+        else:
+            letter.mailbox.open -= 1
+
+    def _put_back(self, letter: Letter) -> None:
+        letter.mailbox.open -= 1
+        self._batch.put_back(letter, self._clock())
+
+    def _permit(self) -> None:
+        """Permit as many as can start at once: a permit is good for seconds."""
+        letters = self._next_to_permit()
+        if not letters:
+            return
+        now = self._clock()
+        by_key = {str(letter.key): letter for letter in letters}
+        with transaction.atomic():
+            verdicts = permission.permit([letter.ask() for letter in letters], now=now)
+            held = queue.fence({letter.mailbox.lease for letter in letters})
+            permitted = [
+                (by_key[one.ask.key], one)
+                for one in verdicts
+                if isinstance(one, Permit) and one.ask.connection_id in held
+            ]
+            stamped = settling.stamp(permitted)
+            leaving = [(letter, permit) for letter, permit in permitted if letter.message_id in stamped]
+            self._count(leaving, now)
+            self._observe("permit.before_commit")
+        self._observe("permit.after_commit")
+        for letter in letters:
+            letter.mailbox.drafted.remove(letter)
+        self._leave(leaving)
+        self._not_leaving(letters, verdicts, leaving, held)
+
+    def _next_to_permit(self) -> list[Letter]:
+        free = self._crew.free
+        found: list[Letter] = []
+        now = self._clock()
+        for mailbox in self._mailboxes.values():
+            places = min(self._pace.at_once - mailbox.running, free - len(found))
+            if mailbox.drafted and places > 0 and not _is_stopped(mailbox, now):
+                found += [mailbox.drafted[index] for index in range(min(places, len(mailbox.drafted)))]
+        return found
+
+    def _count(self, leaving: Sequence[tuple[Letter, Permit]], now: datetime) -> None:
+        """The daily limit and the distance are counted in the transaction that permits: no crash forgets them."""
+        counts: dict[Mailbox, int] = {}
+        for letter, _ in leaving:
+            counts[letter.mailbox] = counts.get(letter.mailbox, 0) + 1
+        rows = []
+        for mailbox, count in counts.items():
+            spacing = self._pace.spacing(mailbox.connection)
+            if spacing:
+                mailbox.hold(now + spacing, "spacing")
+            today = now.astimezone(zone_of(mailbox.connection)).date()
+            mailbox.connection.sent_count = mailbox.connection.sent_today(today) + count
+            mailbox.connection.sent_on = today
+            rows.append((mailbox.lease, count, today, now + spacing if spacing else None))
+        queue.count_sent(rows)
+
+    def _leave(self, leaving: Sequence[tuple[Letter, Permit]]) -> None:
+        for letter, permit in leaving:
+            call = partial(self._outbox.send, permit)
+            letter.state = State.SENDING
+            errand = Errand(letter.mailbox, call, partial(self._sent, letter), partial(_close, letter.mailbox))
+            letter.mailbox.running += 1
+            self._crew.give(errand)
+
+    def _not_leaving(
+        self,
+        letters: Sequence[Letter],
+        verdicts: Sequence[permission.Permit | permission.Refusal],
+        leaving: Sequence[tuple[Letter, Permit]],
+        held: set[int],
+    ) -> None:
+        """Refused, withdrawn meanwhile, or of a lease that was lost (then it is no longer ours to change)."""
+        left = {letter.message_id for letter, _ in leaving}
+        refused = {one.ask.message_id: one for one in verdicts if isinstance(one, permission.Refusal)}
+        withdrawn = [one for one in letters if one.message_id not in left and one.message_id not in refused]
+        for letter in letters:
+            if letter.message_id in refused:
+                self._refuse(letter, refused[letter.message_id])
+        self._withdraw([letter for letter in withdrawn if letter.mailbox.id in held])
+        for letter in letters:
+            if letter.message_id not in left:
+                letter.mailbox.open -= 1
+
+    def _refuse(self, letter: Letter, refusal: permission.Refusal) -> None:
+        self.tally.refused += 1
+        now = self._clock()
+        self._batch.refusals.append(refusal)
+        if self._waits(letter, refusal.reason, now):
+            letter.replaces_draft = letter.draft_id
+            self._batch.put_back(letter, now)
+        else:
+            self._outcomes().not_permitted(letter, refusal.reason)
+
+    def _withdraw(self, letters: Sequence[Letter]) -> None:
+        if not letters:
+            return
+        rows = Enrollment.objects.in_bulk([letter.enrollment_id for letter in letters])
+        for letter in letters:
+            suppressed = Suppression.objects.filter(
+                organization=letter.plan.sequence.organization_id, email__iexact=letter.to_address
+            )
+            is_active = rows[letter.enrollment_id].state == Enrollment.State.ACTIVE
+            self._outcomes().withdrawn(letter, enrollment_active=is_active, suppressed=suppressed.exists())
+
+    def _sent(self, letter: Letter, outcome: Outcome) -> None:
+        letter.mailbox.open -= 1
+        self._outcomes().sent(letter, outcome)
+
+    # --- Errands ---------------------------------------------------------------------------------------------------
+
+    def _send_for(
+        self,
+        mailbox: Mailbox,
+        call: Callable[[], Outcome],
+        then: Callable[[Outcome], None],
+        unmake: Callable[[], None],
+    ) -> None:
+        mailbox.waiting.append(Errand(mailbox, call, then, unmake))
+
+    def _give_errands(self) -> None:
+        """From each mailbox in turn, as many as it may have under way; drafts that wait for a permit come first."""
+        for mailbox in list(self._mailboxes.values()):
+            if self._crew.free <= 0:
+                return
+            while mailbox.waiting and mailbox.running < self._pace.at_once and self._crew.free > 0:
+                mailbox.running += 1
+                self._crew.give(mailbox.waiting.popleft())
+
+    def _came_back(self, errand: Errand, outcome: Outcome) -> None:
+        mailbox = errand.mailbox
+        mailbox.running -= 1
+        self._breaker.told(mailbox.id, outcome.kind, delay=outcome.delay, now=time.monotonic())
+        self._outcomes().note(mailbox, outcome)
+        errand.then(outcome)
+        if _is_stopped(mailbox, self._clock()):
+            self._unmake(mailbox)
+
+    def _unmake_waiting(self) -> None:
+        for mailbox in self._mailboxes.values():
+            self._unmake(mailbox)
+
+    def _unmake(self, mailbox: Mailbox) -> None:
+        """What has not begun goes back to where it waits; drafts that are there are taken up by the next lease."""
+        while mailbox.waiting:
+            mailbox.waiting.popleft().unmake()
+        now = self._clock()
+        until = max(now, mailbox.held_until) if mailbox.held_until else now
+        while mailbox.drafted:
+            letter = mailbox.drafted.popleft()
+            mailbox.open -= 1
+            self._batch.messages.append(
+                MessageChange(letter=letter, state=State.DRAFTED, reason=letter.reason, check_at=until)
+            )
+
+    def _outcomes(self) -> Outcomes:
+        return Outcomes(self._pace, self._batch, self._clock())
+
+    # --- Writing ---------------------------------------------------------------------------------------------------
+
+    def _commit(self) -> None:
+        """Write what this round has found, and give back the mailboxes that have come to rest."""
+        closing = [mailbox for mailbox in self._mailboxes.values() if mailbox.open == 0]
+        batch = self._batch
+        contents = batch.contents() + (["release"] if closing else [])
+        if not contents:
+            return
+        now = self._clock()
+        for name in contents:
+            self._observe(f"{name}.before_commit")
+        leases = {mailbox.lease for mailbox in self._mailboxes.values()}
+        held = batch.write(closing, leases, now, now + timedelta(seconds=self._pace.settle_seconds))
+        for name in contents:
+            self._observe(f"{name}.after_commit")
+        self._batch = Batch()
+        self.tally.accepted += len(batch.accepted)
+        for connection_id, moment in batch.bells.items():
+            queue.ring([connection_id], at=moment)
+        for mailbox in closing:
+            del self._mailboxes[mailbox.id]
+        if closing:
+            self._look_at = 0.0
+        self._begun(batch.begun)
+        self._forget(self._mailboxes.keys() - held)
+
+    def _begun(self, letters: Sequence[Letter]) -> None:
+        for letter in letters:
+            if letter.message_id and letter.state == State.DRAFTING and letter.mailbox.id in self._mailboxes:
+                if letter.mailbox.connection.restored_at:
+                    self._look_first(letter)
+                else:
+                    self._draft(letter)
+            else:
+                letter.mailbox.open -= 1
+
+    def _forget(self, lost: Collection[int]) -> None:
+        """Another worker has these mailboxes: nothing of them is ours to change."""
+        for connection_id in list(lost):
+            del self._mailboxes[connection_id]
+
+
+def _may_have_left(letter: Letter) -> bool:
+    """The database was restored after this was drafted: its draft may have been sent since the backup."""
+    restored_at = letter.mailbox.connection.restored_at
+    began_at = letter.began_at
+    return bool(restored_at and began_at and began_at < restored_at and letter.reason != "resubmitted")
+
+
+def _is_held(mailbox: Mailbox, now: datetime) -> bool:
+    return mailbox.held_until is not None and mailbox.held_until > now
+
+
+def _is_stopped(mailbox: Mailbox, now: datetime) -> bool:
+    """Held for something else than the distance between two emails."""
+    return _is_held(mailbox, now) and mailbox.held_reason != "spacing"
+
+
+def _close(mailbox: Mailbox) -> None:
+    mailbox.open -= 1
+
+
+def _closed(mailbox: Mailbox, outcome: Outcome) -> None:
+    mailbox.open -= 1

@@ -1,0 +1,245 @@
+"""What becomes of emails and enrollments, written for many at once. Each function is one statement, or none.
+
+All of it runs in transactions that have fenced the mailboxes' leases (`queue.fence`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mailconnect import bulk
+from mailconnect.permission import Permit
+from sequences.models import Enrollment
+from sequences.planning import due_for, mailbox_of
+from sequences.scheduling import NeverOpen
+from sequences.sending.letters import EnrollmentChange, Letter, MessageChange
+
+# A draft whose maker died is looked for after this; one that is being sent, after that.
+LOOK_FOR_DRAFT = timedelta(seconds=90)
+LOOK_FOR_SENT = timedelta(seconds=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An enrollment that goes on: to its next step, or to its end."""
+
+    enrollment_id: int
+    position: int  # of the email that left
+    next_position: int
+    connection_id: int
+    due_at: datetime | None
+    left_at: datetime
+    state: str
+    reason: str
+
+
+def begin(letters: Sequence[Letter], now: datetime) -> set[int]:
+    """Store the frozen emails; those in `drafting` take their enrollments out of the queue. Returns enrollments' ids.
+
+    A row that ended without having left begins anew. An enrollment that is no longer due as it was, or whose sequence
+    is no longer active, is left alone.
+    """
+    rows = [
+        (
+            *(letter.enrollment_id, letter.step_id, letter.plan.sequence.pk, letter.mailbox.id, letter.position),
+            *(letter.key, letter.state, letter.to_address, letter.to_name, letter.subject, letter.html),
+            *(letter.body_hash, letter.reply_to_id, letter.replaces_draft, letter.mailbox.lease.epoch),
+            *(now + LOOK_FOR_DRAFT, now),
+        )
+        for letter in letters
+    ]
+    begun = bulk.run(
+        "enrollment bigint, step bigint, sequence bigint, mailbox bigint, position bigint, key uuid, "
+        "state text, to_address text, to_name text, subject text, html text, hash text, reply_to bigint, draft text, "
+        "epoch bigint, check_at timestamptz, now timestamptz",
+        rows,
+        _BEGIN,
+    )
+    ids = {enrollment: message for message, enrollment in begun}
+    for letter in letters:
+        letter.message_id = ids.get(letter.enrollment_id, 0)
+    return set(ids)
+
+
+def take_out(enrollment_ids: Sequence[int]) -> None:
+    """Their emails are under way: out of the queue until those have settled."""
+    bulk.run(
+        "id bigint",
+        [(pk,) for pk in enrollment_ids],
+        "UPDATE sequences_enrollment SET due_at = NULL FROM v WHERE sequences_enrollment.id = v.id",
+    )
+
+
+def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
+    """Put the permits on the rows and set them to `sending`, where the sequence's own rules still allow it.
+
+    Returns the ids of those that may leave: the sequence and the enrollment are active, the address is not suppressed.
+    """
+    rows = [
+        (
+            *(letter.message_id, letter.mailbox.lease.epoch, letter.draft_id, letter.internet_message_id),
+            *(letter.conversation_id, permit.permitted_at, permit.ask.person_id),
+            *((permit.grant.pk, permit.grant.version) if permit.grant else (None, None)),
+            *(permit.grant_digest, permit.receipt_key, permit.receipt, permit.permitted_at + LOOK_FOR_SENT),
+        )
+        for letter, permit in permitted
+    ]
+    stamped = bulk.run(
+        "id bigint, epoch bigint, draft text, internet_id text, conversation text, now timestamptz, person bigint, "
+        "grant_id bigint, version integer, digest text, receipt_key text, receipt text, check_at timestamptz",
+        rows,
+        _STAMP,
+    )
+    return {pk for (pk,) in stamped}
+
+
+def accept(letters: Sequence[Letter], now: datetime, look_at: datetime) -> None:
+    bulk.run(
+        "id bigint, epoch bigint",
+        [(letter.message_id, letter.mailbox.lease.epoch) for letter in letters],
+        "UPDATE sequences_message SET state = 'accepted', accepted_at = %s, check_at = %s FROM v "
+        "WHERE sequences_message.id = v.id AND state = 'sending' AND sequences_message.epoch = v.epoch",
+        now,
+        look_at,
+    )
+
+
+def next_step(letter: Letter, left_at: datetime) -> Step:
+    """Where the enrollment goes now that this email has left."""
+    plan, position = letter.plan, letter.position
+    later = min((number for number in plan.steps if number > position), default=None)
+    state, reason, due_at, connection_id = Enrollment.State.FINISHED, "", None, letter.mailbox.id
+    if later is not None:
+        step = plan.steps[later]
+        mailbox = mailbox_of(step, plan.sequence)
+        state, connection_id = Enrollment.State.ACTIVE, mailbox.pk if mailbox else letter.mailbox.id
+        try:
+            due_at = due_for(
+                step=step, sequence=plan.sequence, candidate_zone=letter.candidate_zone, previous=left_at
+            ).moment
+        except NeverOpen as problem:
+            state, reason = Enrollment.State.HELD, problem.reason
+    return Step(letter.enrollment_id, position, later or position + 1, connection_id, due_at, left_at, state, reason)
+
+
+def advance(steps: Sequence[Step]) -> None:
+    """Go on with the enrollments. One that was held or stopped meanwhile stays so, but remembers how far it came."""
+    bulk.run(
+        "id bigint, position bigint, next_position bigint, mailbox bigint, due_at timestamptz, "
+        "left_at timestamptz, state text, reason text",
+        [
+            (
+                *(step.enrollment_id, step.position, step.next_position, step.connection_id),
+                *(step.due_at, step.left_at, step.state, step.reason),
+            )
+            for step in steps
+        ],
+        "UPDATE sequences_enrollment SET next_position = v.next_position, connection_id = v.mailbox, "
+        "last_sent_at = v.left_at, due_at = CASE WHEN sequences_enrollment.state = 'active' THEN v.due_at END, "
+        "reason = CASE WHEN sequences_enrollment.state = 'active' THEN v.reason ELSE sequences_enrollment.reason END, "
+        "state = CASE WHEN sequences_enrollment.state = 'active' THEN v.state ELSE sequences_enrollment.state END "
+        "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.next_position = v.position",
+    )
+
+
+def change_messages(changes: Sequence[MessageChange]) -> None:
+    """The states that are not the usual way. One that has not left loses the permit that it had for a moment."""
+    rows = [
+        (
+            *(change.letter.message_id, change.letter.mailbox.lease.epoch, change.state, change.reason[:60]),
+            *(change.check_at, change.letter.attempts if change.attempts is None else change.attempts),
+            *(change.letter.draft_id, change.sent.id if change.sent else ""),
+            change.sent.internet_message_id if change.sent else change.letter.internet_message_id,
+            change.sent.conversation_id if change.sent else change.letter.conversation_id,
+            change.sent.sent_at if change.sent else None,
+        )
+        for change in changes
+        if change.letter.message_id
+    ]
+    bulk.run(
+        "id bigint, epoch bigint, state text, reason text, check_at timestamptz, attempts integer, draft text, "
+        "sent_id text, internet_id text, conversation text, sent_at timestamptz",
+        rows,
+        _CHANGE,
+    )
+
+
+def change_enrollments(changes: Sequence[EnrollmentChange]) -> None:
+    """Only of enrollments that are still active: what people have decided meanwhile stays."""
+    bulk.run(
+        "id bigint, state text, reason text, detail text, due_at timestamptz",
+        [(one.enrollment_id, one.state, one.reason, one.detail, one.due_at) for one in changes],
+        "UPDATE sequences_enrollment SET state = v.state, reason = v.reason, detail = v.detail, due_at = v.due_at "
+        "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.state = 'active'",
+    )
+
+
+def refile(rows: Sequence[tuple[int, int, datetime]]) -> None:
+    """Enrollments that are due in another mailbox than the one they were filed under."""
+    bulk.run(
+        "id bigint, mailbox bigint",
+        [(enrollment, mailbox) for enrollment, mailbox, _ in rows],
+        "UPDATE sequences_enrollment SET connection_id = v.mailbox FROM v WHERE sequences_enrollment.id = v.id",
+    )
+
+
+def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
+    bulk.run(
+        "id bigint, until timestamptz, reason text",
+        rows,
+        "UPDATE sequences_sequence SET held_until = v.until, held_reason = v.reason "
+        "FROM v WHERE sequences_sequence.id = v.id",
+    )
+
+
+_BEGIN = """
+INSERT INTO sequences_message (
+    enrollment_id, step_id, sequence_id, connection_id, key, state, reason, to_address, to_name, subject, body_html,
+    body_hash, reply_to_id, draft_id, sent_id, internet_message_id, conversation_id, epoch, attempts, check_at,
+    planned_at, grant_digest, receipt_key, receipt)
+SELECT v.enrollment, v.step, v.sequence, v.mailbox, v.key, v.state, '', v.to_address, v.to_name, v.subject, v.html,
+    v.hash, v.reply_to, v.draft, '', '', '', v.epoch, 0, CASE WHEN v.state = 'drafting' THEN v.check_at END,
+    v.now, '', '', ''
+FROM v
+JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state = 'active' AND e.due_at IS NOT NULL
+    AND e.next_position = v.position
+JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state = 'active'
+WHERE true
+ON CONFLICT (enrollment_id, step_id) DO UPDATE SET
+    connection_id = excluded.connection_id, state = excluded.state,
+    reason = CASE WHEN sequences_message.reason = 'redrafted' THEN 'redrafted' ELSE '' END,
+    to_address = excluded.to_address, to_name = excluded.to_name, subject = excluded.subject,
+    body_html = excluded.body_html, body_hash = excluded.body_hash, reply_to_id = excluded.reply_to_id,
+    draft_id = excluded.draft_id, epoch = excluded.epoch, attempts = 0, check_at = excluded.check_at,
+    planned_at = excluded.planned_at
+WHERE sequences_message.state IN ('planned', 'refused', 'failed', 'cancelled')
+RETURNING id, enrollment_id
+"""
+_STAMP = """
+UPDATE sequences_message SET
+    state = 'sending', draft_id = v.draft, internet_message_id = v.internet_id,
+    conversation_id = v.conversation, drafted_at = COALESCE(drafted_at, v.now), sending_at = v.now,
+    permitted_at = v.now, permitted_to_id = v.person, grant_id = v.grant_id, grant_version = v.version,
+    grant_digest = v.digest, receipt_key = v.receipt_key, receipt = v.receipt, check_at = v.check_at
+FROM v, sequences_enrollment e, sequences_sequence s
+WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
+    AND sequences_message.state IN ('drafting', 'drafted')
+    AND e.id = sequences_message.enrollment_id AND e.state = 'active'
+    AND s.id = sequences_message.sequence_id AND s.state = 'active'
+    AND NOT EXISTS (
+        SELECT 1 FROM sequences_suppression x
+        WHERE x.organization_id = s.organization_id AND LOWER(x.email) = LOWER(sequences_message.to_address))
+RETURNING sequences_message.id
+"""
+_CHANGE = """
+UPDATE sequences_message SET
+    state = v.state, reason = v.reason, check_at = v.check_at, attempts = v.attempts, draft_id = v.draft,
+    internet_message_id = v.internet_id, conversation_id = v.conversation,
+    sent_id = CASE WHEN v.sent_id = '' THEN sequences_message.sent_id ELSE v.sent_id END,
+    sent_at = COALESCE(v.sent_at, CASE WHEN v.state = 'sent' THEN accepted_at END, sequences_message.sent_at),
+    permitted_at = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE permitted_at END,
+    permitted_to_id = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE permitted_to_id END,
+    grant_id = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE grant_id END,
+    receipt = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN '' ELSE receipt END
+FROM v WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
+"""
