@@ -1,4 +1,4 @@
-"""The app: at start it tells `accounts` what ends when a person leaves."""
+"""The app: at start it tells `accounts` what ends when a person leaves or the policy is tightened."""
 
 from django.apps import AppConfig
 
@@ -7,7 +7,9 @@ class MailconnectConfig(AppConfig):
     name = "mailconnect"
 
     def ready(self) -> None:
-        from accounts import leaving
+        from accounts import governing, leaving
+        from mailconnect.governing import Permissions
         from mailconnect.leaving import Mailboxes
 
         leaving.register(Mailboxes())
+        governing.register(Permissions())

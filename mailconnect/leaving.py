@@ -12,33 +12,37 @@ class Mailboxes:
     """The own mailbox with the permissions given to it, and the permissions received."""
 
     def foresee(self, user: User, now: datetime) -> list[str]:
-        sentences = []
+        own = stopping.preview(Stop(person=user, reason="grantee_left"), now)
+        sentences = [f"{sentence} An admin can hand them over." for sentence in pausing_sentences(own)]
         for connection in MailConnection.objects.live().filter(owner=user):
             effect, grants = ending.foresee_removal(connection, now)
             sentences.append(f"The mailbox {connection.address} is disconnected, and its sign-in is forgotten.")
-            sentences += _pausing(effect)
+            sentences += pausing_sentences(_without(effect, own))
             if grants:
                 ends = "ends" if len(grants) == 1 else "end"
                 sentences.append(f"{_count(len(grants), 'permission')} to send from {connection.address} {ends}.")
         received = DelegationGrant.objects.live(now).filter(grantee=user).select_related("connection")
-        for grant in received:
-            sentences.append(f"The permission to send from {grant.connection.address} ends.")
-            sentences += _pausing(
-                stopping.preview(Stop(connection=grant.connection, grant=grant, reason="grantee_left"), now)
-            )
+        sentences += [f"The permission to send from {grant.connection.address} ends." for grant in received]
         return sentences
 
     def leave(self, user: User, actor: User | None, now: datetime) -> None:
         ending.leave(user, actor, now)
 
 
-def _pausing(effect: Effect) -> list[str]:
+def pausing_sentences(effect: Effect) -> list[str]:
+    """What pauses, in at most one sentence."""
     if not effect.sequences:
         return []
     names = ", ".join(f"“{name}”" for _, name in effect.sequences)
     pause = "pauses" if len(effect.sequences) == 1 else "pause"
     count = _count(len(effect.sequences), "sequence")
-    return [f"{count} {pause}, with {_count(effect.waiting, 'email')} waiting: {names}."]
+    waiting = f", with {_count(effect.waiting, 'email')} waiting" if effect.waiting else ""
+    return [f"{count} {pause}{waiting}: {names}."]
+
+
+def _without(effect: Effect, told: Effect) -> Effect:
+    """The sequences that were not told yet. Their waiting emails were counted together, so they are not told."""
+    return Effect(sequences=[each for each in effect.sequences if each not in told.sequences])
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 
+from accounts.models import User
 from accounts.notifying import notify
 from mailconnect import first_emails
 from mailconnect.models import DelegationGrant, MailConnection
@@ -34,7 +35,10 @@ class Sequences:
         return _effect(_depending_on(stop, now))
 
     def pause(self, stop: Stop, now: datetime) -> Effect:
-        return _pause(_depending_on(stop, now), stop.reason, now)
+        effect = _pause(_depending_on(stop, now), stop.reason, now)
+        if stop.person and effect.sequences:
+            _tell_admins(stop.person, len(effect.sequences), now)
+        return effect
 
     def in_flight(self, stops: Collection[Stop]) -> int:
         """By state alone: an age would be by another machine's clock, which may be wrong."""
@@ -250,6 +254,21 @@ def _tell_mailbox_owner(connection: MailConnection, reason: str, now: datetime) 
         once=f"sending_refused:{connection.pk}:{reason}",
         now=now,
     )
+
+
+def _tell_admins(leaver: User, count: int, now: datetime) -> None:
+    admins = User.objects.filter(organization=leaver.organization_id, role=User.Role.ADMIN, is_active=True)
+    one = f"A sequence of {leaver} waits for a new owner"
+    for admin in admins:
+        notify(
+            user=admin,
+            kind="sequences_without_owner",
+            title=f"{count} of {leaver}'s sequences wait for a new owner" if count > 1 else one,
+            text=f"{leaver} was deactivated. Hand them to colleagues who may send from their mailboxes.",
+            url=reverse("sequences:sequences_of", args=[leaver.pk]),
+            once=f"sequences_without_owner:{leaver.pk}",
+            now=now,
+        )
 
 
 def _tell_resumable(sequence: Sequence, connection: MailConnection, now: datetime) -> None:

@@ -4,13 +4,14 @@ from datetime import date, datetime, time, timedelta
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import auditing
+from accounts import auditing, governing
 from accounts.access import MemberRequest, admin_required
 from accounts.forms import AuditFilterForm, OrganizationForm
 from accounts.models import AuditEvent
@@ -21,9 +22,16 @@ PER_PAGE = 50
 @require_http_methods(["GET", "POST"])
 @admin_required
 def organization(request: MemberRequest) -> HttpResponse:
-    form = OrganizationForm(request.POST or None, instance=request.user.organization)
+    """A tighter policy may end permissions: then a page says so first, and sends the same form again."""
+    form, now = OrganizationForm(request.POST or None, instance=request.user.organization), timezone.now()
     if request.method == "POST" and form.is_valid():
-        auditing.save_and_record(form, actor=request.user, action="organization.changed", now=timezone.now())
+        effects = governing.foresee(form.instance, now)
+        if effects and request.POST.get("confirmed") != "yes":
+            chosen = [(name, value) for name, value in request.POST.items() if name in form.fields]
+            return render(request, "accounts/organization_confirm.html", {"effects": effects, "chosen": chosen})
+        with transaction.atomic():
+            auditing.save_and_record(form, actor=request.user, action="organization.changed", now=now)
+            governing.apply(form.instance, request.user, now)
         messages.success(request, "Saved.")
         return redirect("accounts:organization")
     return render(request, "accounts/organization.html", {"form": form})

@@ -309,3 +309,25 @@ def test_in_great_number_costs_the_page_no_more_queries(
     colleagues(range(2, 12))
 
     assert queries() == few
+
+
+def test_outside_of_a_tightened_policy_is_said_before_it_ends(
+    mailbox: MailConnection, ada: User, bob: User, now: datetime, client_of: Callable[[User], Client]
+) -> None:
+    team = give(mailbox, None, now)
+    running(bob, mailbox)
+    client, address = client_of(ada), reverse("accounts:organization")
+    tighter = {"name": "Demo", "time_zone": "Europe/Berlin", "holiday_country": "", "grant_max_days": "30"}
+
+    said = client.post(address, tighter)
+    team.refresh_from_db()
+    untouched = team.archived_at is None and Organization.objects.get(name="Demo").allow_team_grants
+    client.post(address, tighter | {"confirmed": "yes"})
+
+    page = said.content.decode()
+    assert "The permission of the entire team to send from alice@demo.example ends." in page
+    assert "1 sequence pauses: “Platform engineers”." in page
+    assert untouched
+    team.refresh_from_db()
+    assert team.archived_reason == Archived.POLICY
+    assert Organization.objects.get(name="Demo").grant_max_days == 30
