@@ -55,7 +55,7 @@ class Requests:
         if not hasattr(self.kept, "session"):
             self.kept.session = requests.Session()
             self.kept.session.trust_env = False
-        return self.kept.session.post(self.url + path, headers=headers, data=body, timeout=30).content
+        return bytes(self.kept.session.post(self.url + path, headers=headers, data=body, timeout=30).content)
 
 
 CLIENTS: dict[str, Callable[[str], Client]] = {"http.client": OurWire, "urllib3": Urllib3, "requests": Requests}

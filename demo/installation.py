@@ -46,6 +46,7 @@ class Installation:
             "VAR_DIR": str(self.folder),
             "DATABASE_URL": f"sqlite:///{self.folder / 'outreach.sqlite3'}",
             "LOG_LEVEL": "WARNING",
+            "PYTHONWARNINGS": "ignore:No directory at",  # whitenoise, which finds its files elsewhere here
             "WORKER_TASKS_AT_ONCE": "1",
         }
 

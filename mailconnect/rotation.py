@@ -15,16 +15,34 @@ from mailconnect.models import ConsentFlow, TokenCache
 ROWS_AT_A_TIME = 500
 
 
+def unreadable() -> int:
+    """How many stored values no key of `FERNET_KEYS` can read."""
+    keys = MultiFernet([Fernet(derive_fernet_key(key)) for key in settings.FERNET_KEYS])
+    return sum(not _readable(value, keys) for column in _columns() for _, value in column.values())
+
+
+def _readable(ciphertext: bytes, keys: MultiFernet) -> bool:
+    try:
+        keys.decrypt(ciphertext)
+    except InvalidToken:
+        return False
+    return True
+
+
 def rotate() -> Counter[str]:
     """Counts of values by outcome: `rotated`, `current`, `overtaken` (a refresh was quicker), `unreadable`."""
     keys = [Fernet(derive_fernet_key(key)) for key in settings.FERNET_KEYS]
     outcomes: Counter[str] = Counter()
+    for column in _columns():
+        outcomes.update(_rotated(column, pk, value, keys) for pk, value in column.values())
+    return outcomes
+
+
+def _columns() -> "Iterator[_Column]":
     for model in (TokenCache, ConsentFlow):
         for field in model._meta.fields:
             if isinstance(field, EncryptedText):
-                column = _Column(model, field)
-                outcomes.update(_rotated(column, pk, value, keys) for pk, value in column.values())
-    return outcomes
+                yield _Column(model, field)
 
 
 def _rotated(column: "_Column", pk: int, ciphertext: bytes, keys: list[Fernet]) -> str:

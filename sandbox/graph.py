@@ -156,7 +156,7 @@ class Graph:
             return response
         finally:
             with world.lock:
-                world.in_flight[person] -= 1
+                world.in_flight[person] = max(0, world.in_flight.get(person, 0) - 1)  # a reset may have come between
 
     def _with_fault(self, fault: Fault | None, latency: float, done: Callable[[], Response]) -> Response:
         if latency:
@@ -283,22 +283,21 @@ def _attachments(ask: Ask) -> Response:
 
 @_on("GET", "me/messages", "list", "Mail.ReadWrite")
 def _everywhere(ask: Ask) -> Response:
-    hidden = "recoverableitemsdeletions"
-    return _listed(ask, (message for message in ask.mailbox.messages.values() if message.folder != hidden))
+    return _listed(ask, "")
 
 
 @_on("GET", "me/mailFolders/{}/messages", "list", "Mail.ReadWrite")
 def _in_folder(ask: Ask) -> Response:
-    return _listed(ask, ask.mailbox.in_folder(ask.folder(ask.found[0])))
+    return _listed(ask, ask.folder(ask.found[0]))
 
 
-def _listed(ask: Ask, messages: Iterable[Message]) -> Response:
+def _listed(ask: Ask, folder: str) -> Response:
     query = ask.request.query
     filtered = odata.parse_filter(query["$filter"]) if query.get("$filter") else None
     name, newest_first = odata.parse_order(query.get("$orderby") or "receivedDateTime desc")
     if query.get("$orderby"):
         odata.check_efficient(filtered, name)
-    found = _matching(ask, messages, filtered)
+    found = [message for message in _candidates(ask, folder, filtered) if _is_listed(ask, message, filtered)]
     found.sort(key=odata.FILTERABLE[name], reverse=newest_first)
     top = min(_whole_number(query.get("$top", ""), _preferred_page(ask, USUAL_PAGE)), LARGEST_PAGE)
     skip = _whole_number(query.get("$skip", ""), 0)
@@ -312,16 +311,25 @@ def _listed(ask: Ask, messages: Iterable[Message]) -> Response:
     return answer(content)
 
 
-def _matching(ask: Ask, messages: Iterable[Message], filtered: odata.Filter | None) -> list[Message]:
-    """What passes the filter, and is old enough for the index that filters are answered from."""
+def _candidates(ask: Ask, folder: str, filtered: odata.Filter | None) -> Iterable[Message]:
+    """What could be listed: by a tag where the filter names one, else a folder, else all but the recoverable ones."""
+    if filtered and filtered.tag:
+        found: Iterable[Message] = ask.mailbox.tagged(*filtered.tag)
+    elif folder:
+        return ask.mailbox.in_folder(folder)
+    else:
+        found = ask.mailbox.messages.values()
+    if folder:
+        return (message for message in found if message.folder == folder)
+    return (message for message in found if message.folder != "recoverableitemsdeletions")
+
+
+def _is_listed(ask: Ask, message: Message, filtered: odata.Filter | None) -> bool:
+    """It passes the filter, and is old enough for the index that filters are answered from."""
     if filtered is None:
-        return [message for message in messages if not message.hidden_from_delta]
+        return not message.hidden_from_delta
     lag = ask.world.knob(ask.person.id, "search_lag_seconds")
-    if filtered.tag:
-        inside = set(map(id, messages)) if "mailFolders" in ask.request.path else None
-        tagged = ask.mailbox.tagged(*filtered.tag)
-        messages = [message for message in tagged if inside is None or id(message) in inside]
-    return [message for message in messages if message.placed_at + lag <= ask.now and filtered.test(message)]
+    return message.placed_at + lag <= ask.now and filtered.test(message)
 
 
 # --- Writing messages -----------------------------------------------------------------------------------------------
@@ -346,9 +354,10 @@ def _drafted(ask: Ask, folder: str) -> Response:
 def _create_reply(ask: Ask) -> Response:
     """A draft in the same thread, to whom the original came from: for an own message, that is oneself."""
     original = ask.message(ask.found[0])
-    content = ask.content
+    # The names of an action's parameters count in any case; Microsoft's SDK writes them with a capital.
+    content = {name.lower(): value for name, value in ask.content.items()}
     given = content.get("message") or {}
-    comment = content.get("comment") or content.get("Comment") or ""
+    comment = content.get("comment") or ""
     if comment and given.get("body"):
         raise Refused(400, "ErrorInvalidRequest", "Only one of comment and message.body can be given.")
     set_by_app = shapes.read_message(given)
@@ -439,7 +448,8 @@ def _send(ask: Ask) -> Response:
 
 @_on("POST", "me/sendMail", "send", "Mail.Send")
 def _send_mail(ask: Ask) -> Response:
-    content = shapes.read_message(ask.content.get("message") or {})
+    given = {name.lower(): value for name, value in ask.content.items()}
+    content = shapes.read_message(given.get("message") or {})
     content = {"subject": "", "body": shapes.normal_html(""), "sender": _self(ask.person)} | content
     ask.touched = ask.mailbox.add(ask.now, folder="drafts", is_draft=True, **content)
     try:

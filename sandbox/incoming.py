@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, formataddr
+from typing import Any
 
 from sandbox.mailbox import Mailbox, Message, new_internet_message_id
 from sandbox.shapes import normal_html, text_of
@@ -75,7 +76,7 @@ def internal_auto_reply(mailbox: Mailbox, coming: Coming, now: float, *, hidden:
         {"name": "Auto-Submitted", "value": "auto-generated"},
         {"name": "X-MS-Exchange-Inbox-Rules-Loop", "value": coming.author["address"]},
     ]
-    message = _reply(
+    return _reply(
         mailbox,
         coming,
         now,
@@ -83,9 +84,8 @@ def internal_auto_reply(mailbox: Mailbox, coming: Coming, now: float, *, hidden:
         subject=f"Automatic reply: {coming.original.subject}",
         headers=headers,
         message_class="IPM.Note.Rules.OofTemplate.Microsoft",
+        hidden_from_delta=hidden,
     )
-    message.hidden_from_delta = hidden
-    return message
 
 
 def bounce(mailbox: Mailbox, coming: Coming, now: float) -> Message:
@@ -115,8 +115,7 @@ def _reply(
     text: str,
     *,
     subject: str = "",
-    headers: list[dict[str, str]] | None = None,
-    message_class: str = "IPM.Note",
+    **content: Any,
 ) -> Message:
     original = coming.original
     new_part = f"<div>{html.escape(text).replace(chr(10), '<br>')}</div>"
@@ -135,8 +134,7 @@ def _reply(
         references=[*original.references, original.internet_message_id] if threaded else [],
         conversation_id=original.conversation_id if coming.keeps_conversation else "",
         internet_message_id=f"<{int(now * 1e6)}.{mailbox.change}@candidate.example>",
-        headers=headers or [],
-        message_class=message_class,
+        **content,
     )
 
 

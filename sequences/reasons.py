@@ -99,3 +99,9 @@ WAITING: dict[str, str] = {
     "grant_cap": "The permission's daily cap is reached.",
     "awaiting_approval": "The mailbox's owner has not approved the first email yet.",
 }
+
+# Why emails that are due do not leave, where that is nobody's rule: the site's staff are told.
+OVERDUE: dict[str, str] = {
+    "no_worker": "No worker is running: start `manage.py worker`.",
+    "unexplained": "A worker is running, but these emails do not leave; its log says why.",
+}
