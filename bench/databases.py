@@ -1,4 +1,4 @@
-"""Databases to measure and to break: files of SQLite, and a PostgreSQL cluster of our own. Never the machine's service."""
+"""Databases to measure and to break: SQLite files, and a PostgreSQL cluster of our own; never the machine's service."""
 
 import getpass
 import os
@@ -88,5 +88,3 @@ def sqlite_file() -> Iterator[str]:
         yield f"sqlite:///{folder / 'outreach.sqlite3'}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-

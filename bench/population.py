@@ -14,8 +14,8 @@ from mailconnect.models import DelegationGrant, MailConnection
 from sequences.models import Candidate, Enrollment, Sequence, Step
 
 BODY = (
-    '<p>Hello {{ first_name | default: "there" }},</p><p>your work at {{ company | default: "your company" }} has caught '
-    "our eye. We build tools for people who build things, and we think that you would like it here.</p>"
+    '<p>Hello {{ first_name | default: "there" }},</p><p>your work at {{ company | default: "your company" }} has '
+    "caught our eye. We build tools for people who build things, and we think that you would like it here.</p>"
     + "<p>Would you have a quarter of an hour this week or next? I would be glad to tell you more about it.</p>" * 6
     + "<p>Kind regards<br>{{ sender_name }}</p>"
 )
