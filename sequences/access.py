@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 
@@ -66,9 +66,18 @@ def get_candidate(user: User, pk: int) -> Candidate:
     return get_object_or_404(Candidate, pk=pk, organization=user.organization_id)
 
 
-def senders(user: User, now: datetime) -> QuerySet[MailConnection]:
-    """What a person can choose as the sender: never anything else, also not by a forged form."""
-    return MailConnection.objects.usable_by(user, now).select_related("owner").order_by("address")
+def senders(user: User, now: datetime, *chosen: Sequence | Step | None) -> QuerySet[MailConnection]:
+    """What a person can choose as the sender: the own mailbox, and those with permission.
+
+    A mailbox that is `chosen` already stays a choice, so that a text can be mended while its permission is gone.
+    """
+    sequence = next((each for each in chosen if isinstance(each, Sequence) and each.pk), None)
+    usable = MailConnection.objects.usable_by(user, now, sequence_id=sequence.pk if sequence else None)
+    kept = [each.connection_id for each in chosen if each and each.connection_id]
+    choices = MailConnection.objects.filter(
+        Q(pk__in=usable.values("pk")) | Q(pk__in=kept), organization=user.organization_id
+    )
+    return choices.select_related("owner").order_by("address")
 
 
 def _editable(user: User, sequence: Sequence) -> Sequence:

@@ -28,6 +28,19 @@ CLEANER = nh3.Cleaner(
     url_schemes={"http", "https", "mailto", "tel"},
     link_rel=None,
 )
+# On our own pages: without styles, which the Content-Security-Policy blocks, and without pictures from elsewhere,
+# which would tell their sender who looks. Headings give way, so that they do not become headings of the page.
+PAGE_CLEANER = nh3.Cleaner(
+    tags=(nh3.ALLOWED_TAGS | {"u"}) - {"img", "h1", "h2", "h3", "h4", "h5", "h6", "map", "area", "center"},
+    attributes={
+        "*": {"dir", "lang"},
+        "a": {"href", "title"},
+        "td": {"colspan", "rowspan"},
+        "th": {"colspan", "rowspan"},
+    },
+    url_schemes={"http", "https", "mailto", "tel"},
+    link_rel="noopener noreferrer nofollow",
+)
 TOKEN = re.compile(r"\{\{[^{}]*\}\}|\{%[^{}]*%\}")
 HTML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 # What editors and phones make of the blanks and quotes that a token is written with.
@@ -36,6 +49,11 @@ TYPOGRAPHY = {"&nbsp;": " ", "\u00a0": " ", "\u200b": "", "“": '"', "”": '"'
 
 def clean(text: str) -> str:
     return CLEANER.clean(text)
+
+
+def for_page(text: str) -> str:
+    """An email's HTML as one of our pages may show it."""
+    return PAGE_CLEANER.clean(text)
 
 
 def clean_body(text: str) -> str:

@@ -145,6 +145,28 @@ def render(step_subject: str, step_body: str, values: Mapping[str, str], signatu
     return Rendered(one_line(_render(SUBJECT, step_subject, filled)), clean(body))
 
 
+def used_tokens(text: str) -> set[str]:
+    """The tokens that a text names. One that cannot be read names none."""
+    try:
+        analysis = _parsed(BODY, text).analyze()
+    except (LiquidError, RecursionError):
+        return set()
+    return {str(variable) for variables in analysis.globals.values() for variable in variables}
+
+
+def missing_token(step_subject: str, step_body: str, values: Mapping[str, str]) -> str:
+    """The first token that would keep this email back; empty if all is there. Cheaper than `render`."""
+    filled = {name: value for name, value in values.items() if value}
+    try:
+        _render(SUBJECT, step_subject, filled)
+        _render(BODY, step_body, filled)
+    except MissingValue as missing:
+        return missing.token
+    except TemplateBroken:
+        return ""  # not for want of a value
+    return ""
+
+
 def one_line(subject: str) -> str:
     subject = " ".join("".join(c if c.isprintable() else " " for c in subject).split())
     return subject if len(subject) <= SUBJECT_MAX else subject[: SUBJECT_MAX - 1] + "…"

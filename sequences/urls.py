@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from sequences.views import permissions, receipts, sequences
+from sequences.views import enrollments, messages, permissions, receipts, sequences, steps
 
 app_name = "sequences"
 urlpatterns = [
@@ -18,4 +18,23 @@ urlpatterns = [
     path("sequences/", sequences.list_page, name="list"),
     path("sequences/new/", sequences.new, name="new"),
     path("sequences/<int:pk>/", sequences.detail, name="detail"),
+    path("sequences/<int:pk>/emails/", messages.emails_page, name="emails"),
+    path("sequences/<int:pk>/schedule/", sequences.schedule, name="schedule"),
+    path("sequences/<int:pk>/continue/", enrollments.continue_held, name="continue_held"),
+    path("sequences/<int:pk>/settings/", sequences.settings, name="settings"),
+    path("sequences/<int:pk>/hours/", sequences.hours, name="hours"),
+    path("sequences/<int:pk>/activate/", sequences.activate, name="activate"),
+    path("sequences/<int:pk>/pause/", sequences.pause, name="pause"),
+    path("sequences/<int:pk>/archive/", sequences.archive, name="archive"),
+    path("sequences/<int:pk>/unarchive/", sequences.unarchive, name="unarchive"),
+    # Steps
+    path("sequences/<int:pk>/steps/", steps.steps_page, name="steps"),
+    path("sequences/<int:pk>/steps/new/", steps.new_step, name="new_step"),
+    path("sequences/<int:pk>/steps/preview/", steps.preview_step, name="preview_step"),
+    path("sequences/<int:pk>/steps/<int:step_pk>/", steps.edit_step, name="edit_step"),
+    path("sequences/<int:pk>/steps/<int:step_pk>/move/", steps.move_step, name="move_step"),
+    path("sequences/<int:pk>/steps/<int:step_pk>/delete/", steps.delete_step, name="delete_step"),
+    # Enrollments and emails
+    path("enrollments/<int:pk>/continue/", enrollments.continue_enrollment, name="continue_enrollment"),
+    path("emails/<int:pk>/", messages.message_page, name="message"),
 ]

@@ -1,9 +1,9 @@
 """Which window holds for an email: the sequence's, else the mailbox's, else the organization's, else the usual week."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, time
 from functools import lru_cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import holidays
 
@@ -14,6 +14,7 @@ from sequences.scheduling import Window, no_holidays
 
 USUAL_DAYS = "12345"
 USUAL_HOURS = (time(9), time(17))
+DAY_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def window_for(
@@ -66,3 +67,33 @@ def holidays_of(country: str) -> Callable[[date], bool]:
 @lru_cache(maxsize=1024)
 def _holidays_in(country: str, year: int) -> frozenset[date]:
     return frozenset(holidays.country_holidays(country, years=year))
+
+
+def describe(window: Window) -> str:
+    """As a sentence's part: "Mon–Fri, 09:00–17:00, Europe/Berlin"."""
+    hours = f"{window.start:%H:%M}–{window.end:%H:%M}"
+    return f"{describe_days(window.days)}, {hours}, {window.zone.key}"
+
+
+def describe_days(days: Iterable[int]) -> str:
+    """Days that follow each other are told as a span."""
+    chosen = sorted(days)
+    spans: list[list[int]] = []
+    for day in chosen:
+        if spans and day == spans[-1][-1] + 1:
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return ", ".join(_span(span) for span in spans)
+
+
+def _span(days: list[int]) -> str:
+    names = [DAY_NAMES[day - 1] for day in days]
+    return f"{names[0]}–{names[-1]}" if len(names) > 2 else ", ".join(names)
+
+
+@lru_cache(maxsize=1)
+def zone_names() -> tuple[str, ...]:
+    """The time zones that a person may choose: places, not their aliases of old."""
+    old = ("Etc/", "US/", "SystemV/", "posix/", "right/", "Brazil/", "Canada/", "Chile/", "Mexico/")
+    return ("UTC", *sorted(name for name in available_timezones() if "/" in name and not name.startswith(old)))

@@ -1,0 +1,37 @@
+"""What a person decides about single enrollments: continue, take out, enroll again."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from sequences import access, activating
+from sequences.access import MemberRequest
+from sequences.models import Enrollment, Sequence
+
+
+@require_POST
+@login_required
+def continue_held(request: MemberRequest, pk: int) -> HttpResponse:
+    """All that are held for one reason, once it is seen to."""
+    sequence = access.get_own_sequence(request.user, pk)
+    return _continue(request, sequence, Enrollment.objects.filter(reason=request.POST.get("reason", "")))
+
+
+@require_POST
+@login_required
+def continue_enrollment(request: MemberRequest, pk: int) -> HttpResponse:
+    enrollment = access.get_own_enrollment(request.user, pk)
+    return _continue(request, enrollment.sequence, Enrollment.objects.filter(pk=enrollment.pk))
+
+
+def _continue(request: MemberRequest, sequence: Sequence, enrollments: QuerySet[Enrollment]) -> HttpResponse:
+    count = activating.continue_held(sequence=sequence, enrollments=enrollments, actor=request.user, now=timezone.now())
+    if count:
+        messages.success(request, f"{count:,} candidate{'s go' if count > 1 else ' goes'} on.")
+    else:
+        messages.warning(request, "Nobody could go on: this needs a decision of its own.")
+    return redirect("sequences:detail", sequence.pk)

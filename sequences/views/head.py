@@ -1,0 +1,37 @@
+"""What stands above every tab of a sequence: its state with the reason and the way on, its numbers, its tabs."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from accounts.models import User
+from sequences import access, reporting
+from sequences.models import Sequence
+from sequences.reasons import PAUSED
+
+TONES = {"draft": "secondary", "active": "success", "paused": "warning", "archived": "secondary"}
+TABS = {"detail": "Enrollments", "emails": "Emails", "steps": "Steps", "schedule": "Schedule"}
+
+
+def head(user: User, sequence: Sequence, tab: str) -> dict[str, Any]:
+    numbers = reporting.numbers(sequence)
+    counts = {"detail": numbers["enrolled"], "emails": numbers["emails"]}
+    return {
+        "sequence": sequence,
+        "numbers": numbers,
+        "may_edit": access.may_edit(user, sequence),
+        "state_text": "Starting" if sequence.starting_at else sequence.get_state_display(),
+        "state_tone": "primary" if sequence.starting_at else TONES[sequence.state],
+        "why_paused": PAUSED.get(sequence.paused_reason),
+        "tabs": [
+            {"text": text, "url": reverse(f"sequences:{name}", args=[sequence.pk]), "is_current": name == tab}
+            | {"count": counts.get(name)}
+            for name, text in TABS.items()
+        ],
+        "waits_for_start": numbers["active"] and sequence.state != Sequence.State.ACTIVE and not sequence.starting_at,
+    }
+
+
+def row_id(text: str | None) -> int | None:
+    """An id from an address bar, if it is one."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
