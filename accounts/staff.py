@@ -42,9 +42,9 @@ class OwnOrganization(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        scoped = field is not None and not request.user.is_superuser
-        if scoped and _has_organization(db_field.remote_field.model):
-            assert isinstance(request.user, User)
+        assert isinstance(request.user, User)
+        scoped = not request.user.is_superuser and _has_organization(db_field.remote_field.model)
+        if scoped and field and field.queryset is not None:
             field.queryset = field.queryset.filter(organization=request.user.organization_id)
         return field
 

@@ -9,6 +9,7 @@ from django.db import connection as database
 from django.db.models import Model
 from fernet_fields.hkdf import derive_fernet_key
 
+from accounts import second_factor
 from mailconnect.encryption import EncryptedText
 from mailconnect.models import ConsentFlow, TokenCache
 
@@ -32,7 +33,7 @@ def _readable(ciphertext: bytes, keys: MultiFernet) -> bool:
 def rotate() -> Counter[str]:
     """Counts of values by outcome: `rotated`, `current`, `overtaken` (a refresh was quicker), `unreadable`."""
     keys = [Fernet(derive_fernet_key(key)) for key in settings.FERNET_KEYS]
-    outcomes: Counter[str] = Counter()
+    outcomes = second_factor.rotate()
     for column in _columns():
         outcomes.update(_rotated(column, pk, value, keys) for pk, value in column.values())
     return outcomes

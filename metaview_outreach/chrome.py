@@ -70,7 +70,7 @@ def _main_places(path: str) -> list[Place]:
 
 
 def _settings_groups(path: str, user: User) -> list[Group]:
-    groups = {"Sending": SENDING, "You": PERSONAL}
+    groups: dict[str, tuple[tuple[str, str], ...]] = {"Sending": SENDING, "You": PERSONAL}
     if user.is_admin:
         groups["Administration"] = ADMINISTRATION
     current = _longest_prefix(path, [url for named in groups.values() for _, url in _addresses(named)])

@@ -1,6 +1,7 @@
 """The organization's settings and its audit trail, for admins."""
 
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -47,17 +48,16 @@ def audit(request: MemberRequest) -> HttpResponse:
     return render(request, "accounts/audit.html", context)
 
 
-def _chosen(request: MemberRequest, wanted: dict[str, object]) -> QuerySet[AuditEvent]:
+def _chosen(request: MemberRequest, wanted: dict[str, Any]) -> QuerySet[AuditEvent]:
     events = AuditEvent.objects.filter(organization=request.user.organization_id).select_related("actor")
     if wanted.get("actor"):
         events = events.filter(actor=wanted["actor"])
     if wanted.get("action"):
         events = events.filter(action=wanted["action"])
-    since, until = wanted.get("since"), wanted.get("until")
-    if isinstance(since, date):
-        events = events.filter(created_at__gte=_midnight(since))
-    if isinstance(until, date):
-        events = events.filter(created_at__lt=_midnight(until + timedelta(days=1)))
+    if wanted.get("since"):
+        events = events.filter(created_at__gte=_midnight(wanted["since"]))
+    if wanted.get("until"):
+        events = events.filter(created_at__lt=_midnight(wanted["until"] + timedelta(days=1)))
     return events
 
 
