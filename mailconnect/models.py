@@ -172,6 +172,21 @@ class ConsentFlow(models.Model):
         return f"Sign-in of user {self.user_id}"
 
 
+class InboxCursor(models.Model):
+    """How far a mailbox is read, folder by folder, and who is reading: claimed by a conditional update."""
+
+    connection = models.OneToOneField(MailConnection, models.CASCADE, related_name="inbox_cursor", primary_key=True)
+    inbox_link = models.TextField(blank=True)  # Graph's nextLink or deltaLink: where to go on
+    junk_link = models.TextField(blank=True)
+    read_until = models.DateTimeField(null=True, blank=True)  # everything that came before was seen
+    due_at = models.DateTimeField(db_index=True)
+    claimed_until = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0)  # in a row
+
+    def __str__(self) -> str:
+        return f"Inbox of connection {self.connection_id}"
+
+
 class AdminConsent(models.Model):
     """The organization waits for its IT to approve the app. `tenant_hint` is what the redirect said: no proof."""
 
