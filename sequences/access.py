@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from mailconnect.models import MailConnection
-from sequences.models import Candidate, Enrollment, Message, Sequence, Step
+from sequences.models import Candidate, CandidateImport, Enrollment, Message, Sequence, Step
 
 
 class MemberRequest(HttpRequest):
@@ -64,6 +64,22 @@ def get_own_message(user: User, pk: int) -> Message:
 
 def get_candidate(user: User, pk: int) -> Candidate:
     return get_object_or_404(Candidate, pk=pk, organization=user.organization_id)
+
+
+def imports_of(user: User) -> QuerySet[CandidateImport]:
+    """One's own imports; for an admin those of the organization. Without the files themselves."""
+    imports = CandidateImport.objects.filter(organization=user.organization_id)
+    return (imports if user.is_admin else imports.filter(user=user)).select_related("sequence", "user").defer("content")
+
+
+def get_import(user: User, pk: int) -> CandidateImport:
+    return get_object_or_404(imports_of(user), pk=pk)
+
+
+def sequences_to_enroll_into(user: User) -> QuerySet[Sequence]:
+    """Those that `user` may change and that are not put away."""
+    open_ones = Sequence.objects.of(user).exclude(state=Sequence.State.ARCHIVED).order_by("name", "pk")
+    return open_ones if user.is_admin else open_ones.filter(owner=user)
 
 
 def senders(user: User, now: datetime, *chosen: Sequence | Step | None) -> QuerySet[MailConnection]:

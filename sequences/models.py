@@ -317,7 +317,7 @@ class CandidateImport(models.Model):
     enrolled = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)
     refusals = models.JSONField(default=list)  # the first 1,000: [line, reason, value]
-    not_enrolled = models.JSONField(default=dict)  # how many by reason, see `enrolling.Outcome`
+    enrolling = models.JSONField(default=dict)  # what became of the candidates: `enrolling.Outcome`, summed up
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     progressed_at = models.DateTimeField(null=True, blank=True, editable=False)  # when the last rows were stored

@@ -1,11 +1,12 @@
 """Addresses of sequences, candidates and messages."""
 
-from django.urls import path
+from django.urls import include, path
 
 from sequences.views import enrollments, messages, permissions, receipts, sequences, steps
 
 app_name = "sequences"
 urlpatterns = [
+    path("", include("sequences.candidate_urls")),
     # Sent on behalf of others
     path("sent-by-others/", permissions.sent_by_others, name="sent_by_others"),
     path("first-emails/<int:pk>/", permissions.first_email, name="first_email"),

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='candidateimport',
-            name='not_enrolled',
+            name='enrolling',
             field=models.JSONField(default=dict),
         ),
         migrations.AddField(
