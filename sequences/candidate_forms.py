@@ -7,10 +7,11 @@ from django.db.models.functions import Lower
 
 from accounts.models import Organization
 from sequences.addresses import canonical
-from sequences.importing.columns import OWN
+from sequences.checking import known_tokens
 from sequences.importing.rows import TOKEN_VALUE_MAX
 from sequences.importing.zones import zone_of
-from sequences.models import Candidate, CandidateImport
+from sequences.models import Candidate
+from sequences.rendering import TOKENS
 
 TOKENS_SHOWN = 30
 PREFIX = "token_"
@@ -70,7 +71,5 @@ class CandidateForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def own_tokens(organization: Organization) -> list[str]:
-    """The further columns that the latest imports brought."""
-    imports = CandidateImport.objects.filter(organization=organization).order_by("-created_at")
-    fields = [column["field"] for columns in imports.values_list("columns", flat=True)[:20] for column in columns]
-    return sorted({field.removeprefix(OWN) for field in fields if field.startswith(OWN)})
+    """Of the tokens that emails may use, those that a file brought."""
+    return [token for token in known_tokens(organization) if token not in TOKENS]

@@ -16,13 +16,14 @@ from mailconnect.models import MailConnection
 from mailconnect.queue import ring
 from sequences.models import Candidate, Enrollment, Message, Sequence, Step, Suppression
 from sequences.pausing import mailboxes_of
-from sequences.planning import due_for, mailbox_of
+from sequences.planning import counts_from, due_again, mailbox_of
 from sequences.scheduling import NeverOpen
 
 BATCH = 5_000
 FIRST = 1  # the position of the first step
 # Emails that may still leave, or may have left: who has one is not started anew.
 UNDER_WAY = ("planned", "drafting", "drafted", "sending", "accepted", "unknown")
+Stop = tuple[int, datetime]  # where an enrollment stands: its next step, and what that step's delay counts from
 INSERT = """
 INSERT INTO sequences_enrollment (sequence_id, connection_id, enrolled_by_id, state, reason, detail, next_position,
     due_at, created_at, candidate_id)
@@ -97,8 +98,8 @@ def enroll_batch(sequence_id: int, candidate_ids: Collection[int], *, actor: Use
     present = asked.enrollments()
     times = _Times(sequence, now)
     barred = suppressed | own
-    taken_out = {pk: step for pk, step in asked.taken_out().items() if pk not in barred and step in times.steps}
-    new = {pk: FIRST for pk in asked.addresses if pk not in present | barred}
+    taken_out = {pk: stop for pk, stop in asked.taken_out().items() if pk not in barred and stop[0] in times.steps}
+    new = {pk: (FIRST, now) for pk in asked.addresses if pk not in present | barred}
     begun = {*new, *taken_out}
     _insert(sequence, times.of(new, asked.zones), actor, now)
     _continue(sequence, times.of(taken_out, asked.zones), actor)
@@ -150,11 +151,14 @@ class _Asked:
     def enrollments(self) -> set[int]:
         return set(self._enrollments().values_list("candidate_id", flat=True))
 
-    def taken_out(self) -> dict[int, int]:
-        """Whom a colleague had taken out while no email was on its way, and their next step."""
+    def taken_out(self) -> dict[int, Stop]:
+        """Whom a colleague had taken out while no email was on its way, and where."""
         stopped = self._enrollments().filter(state=Enrollment.State.STOPPED, reason="unenrolled")
         under_way = Message.objects.filter(enrollment=OuterRef("pk"), state__in=UNDER_WAY)
-        return dict(stopped.filter(~Exists(under_way)).values_list("candidate_id", "next_position"))
+        return {
+            each.candidate_id: (each.next_position, counts_from(each, self.sequence))
+            for each in stopped.filter(~Exists(under_way))
+        }
 
     def elsewhere(self) -> set[int]:
         others = Enrollment.objects.filter(candidate__in=list(self.addresses), state=Enrollment.State.ACTIVE)
@@ -204,25 +208,27 @@ class _Times:
         self.soonest: dict[int, datetime] = {}  # by mailbox
         self.held = 0
 
-    def of(self, positions: Mapping[int, int], zones: Mapping[int, str]) -> dict[_Next, list[int]]:
+    def of(self, stops: Mapping[int, Stop], zones: Mapping[int, str]) -> dict[_Next, list[int]]:
         """The candidates by what comes next for them."""
-        alike: dict[tuple[int, str], list[int]] = defaultdict(list)
-        for pk, position in positions.items():
-            alike[position, zones.get(pk, "") if self.sequence.in_candidate_time else ""].append(pk)
+        alike: dict[tuple[Stop, str], list[int]] = defaultdict(list)
+        for pk, stop in stops.items():
+            alike[stop, zones.get(pk, "") if self.sequence.in_candidate_time else ""].append(pk)
         upcoming: dict[_Next, list[int]] = defaultdict(list)
-        for (position, zone), ids in alike.items():
-            upcoming[self._next(position, zone)] += ids
+        for ((position, previous), zone), ids in alike.items():
+            upcoming[self._next(position, previous, zone)] += ids
         self.held += sum(len(ids) for each, ids in upcoming.items() if each.state == Enrollment.State.HELD)
         return upcoming
 
-    def _next(self, position: int, zone: str) -> _Next:
+    def _next(self, position: int, previous: datetime, zone: str) -> _Next:
         step = self.steps.get(position)
         mailbox = mailbox_of(step, self.sequence) if step else self.sequence.connection
         connection_id = mailbox.pk if mailbox else None
         if not (self.is_running and step):
             return _Next(position, connection_id, None)
         try:
-            due = due_for(step=step, sequence=self.sequence, candidate_zone=zone, previous=self.now).moment
+            due = due_again(
+                step=step, sequence=self.sequence, candidate_zone=zone, previous=previous, now=self.now
+            ).moment
         except NeverOpen as never:
             return _Next(position, connection_id, None, Enrollment.State.HELD, never.reason)
         if connection_id:

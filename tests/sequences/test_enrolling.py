@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import AuditEvent, Organization, User
 from mailconnect.models import MailConnection
 from sequences import enrolling
-from sequences.enrolling import EnrollRefused, Outcome, enroll
+from sequences.enrolling import EnrollRefused, Outcome, enroll, unenroll
 from sequences.models import Candidate, Enrollment, Message, Sequence, Step, Suppression
 from tests.mailconnect.owning import connected
 
@@ -138,15 +138,51 @@ def test_counts_colleagues_and_those_active_elsewhere(sequence: Sequence, alice:
     assert take(sequence, carol, dave, colleague) == Outcome(enrolled=3, elsewhere=1, colleagues=1)
 
 
-def test_goes_on_where_a_colleague_had_taken_the_candidate_out(sequence: Sequence, alice: User) -> None:
-    stopped(sequence, candidate(alice, "carol"), "unenrolled")
+@pytest.mark.parametrize(
+    ("last_sent", "due"),
+    [
+        (NOW - timedelta(days=1), datetime(2026, 3, 5, 10, tzinfo=UTC)),  # the step's two business days after it
+        (NOW - timedelta(days=30), NOW),  # long over
+    ],
+)
+def test_goes_on_where_a_colleague_had_taken_the_candidate_out(
+    sequence: Sequence, alice: User, last_sent: datetime, due: datetime
+) -> None:
+    carol = candidate(alice, "carol")
+    take(sequence, carol)
+    unenroll(enrollment=Enrollment.objects.get(), actor=alice, now=NOW)
+    Enrollment.objects.update(next_position=2, last_sent_at=last_sent)
 
-    outcome = take(sequence, Candidate.objects.get())
+    outcome = take(sequence, carol)
 
     enrollment = Enrollment.objects.get()
     assert outcome == Outcome(continued=1)
     assert (enrollment.state, enrollment.reason, enrollment.next_position) == ("active", "", 2)
-    assert enrollment.due_at == datetime(2026, 3, 6, 10, tzinfo=UTC)  # the step's two business days
+    assert enrollment.due_at == due
+
+
+@pytest.mark.parametrize("state", ["active", "held"])
+def test_takes_a_candidate_out(sequence: Sequence, alice: User, state: str) -> None:
+    take(sequence, candidate(alice, "carol"))
+    Enrollment.objects.update(state=state, reason="missing_value" if state == "held" else "", detail="company")
+    enrollment = Enrollment.objects.get()
+
+    taken_out = [unenroll(enrollment=enrollment, actor=alice, now=NOW) for _ in range(2)]
+
+    enrollment.refresh_from_db()
+    assert taken_out == [True, False]
+    assert (enrollment.state, enrollment.reason, enrollment.detail) == ("stopped", "unenrolled", "")
+    assert enrollment.due_at is None
+    assert AuditEvent.objects.get(action="candidate.unenrolled").object_id == str(enrollment.pk)
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped"])
+def test_leaves_what_has_ended_as_it_ended(sequence: Sequence, alice: User, state: str) -> None:
+    enrollment = stopped(sequence, candidate(alice, "carol"), "replied")
+    Enrollment.objects.update(state=state)
+
+    assert unenroll(enrollment=enrollment, actor=alice, now=NOW) is False
+    assert Enrollment.objects.get().reason == "replied"
 
 
 @pytest.mark.parametrize("reason", ["replied", "colleague_replied", "bounced", "suppressed", "recipient_refused"])

@@ -266,7 +266,7 @@ def test_two_files_at_once_leave_one_row_per_address(sequence: Sequence, alice: 
         uploaded(alice, NOW, *reversed(lines), sequence=sequence),
     ]
 
-    _at_once(*[lambda upload=upload: advance(upload.pk, clock=clock) for upload in uploads])  # type: ignore[misc]
+    _at_once(*[lambda upload=upload: advance(upload.pk, clock=clock) for upload in uploads])
 
     ends = [CandidateImport.objects.get(pk=upload.pk) for upload in uploads]
     assert [(end.state, end.created + end.updated) for end in ends] == [(State.DONE, 40)] * 2
