@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import dj_database_url
 from csp.constants import NONE, SELF
 from django.contrib.messages import constants as message_levels
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +18,7 @@ VAR_DIR = Path(env.text("VAR_DIR", str(BASE_DIR / "var")))
 MODE = env.choice("MODE", "production", ["production", "demo", "test"])
 PRODUCTION = MODE == "production"
 DEBUG = env.flag("DEBUG", default=False)
-SITE_URL = env.text("SITE_URL", None if PRODUCTION else "http://localhost:8000").rstrip("/")
+SITE_URL = env.address("SITE_URL", None if PRODUCTION else "http://localhost:8000")
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
 ALLOWED_HOSTS = env.items("ALLOWED_HOSTS", [SITE_HOST, "localhost", "127.0.0.1"] if not PRODUCTION else [SITE_HOST])
 
@@ -29,17 +28,15 @@ SECRET_KEY_FALLBACKS = env.items("SECRET_KEY_FALLBACKS")
 # The first key encrypts; all are tried when reading. `manage.py rotate_fernet_keys` says how to change them.
 FERNET_KEYS = env.items("FERNET_KEYS", [] if PRODUCTION else ["demo-and-tests-only-fernet"])
 # Signs receipts, as `id:key`. The first signs; keep the old ones so that old receipts stay verifiable.
-RECEIPT_KEYS = dict(
-    item.split(":", 1) for item in env.items("RECEIPT_KEYS", [] if PRODUCTION else ["demo:demo-and-tests-only"])
-)
+RECEIPT_KEYS = env.keyed("RECEIPT_KEYS", [] if PRODUCTION else ["demo:demo-and-tests-only"])
 
 # --- Microsoft ----------------------------------------------------------------------------------------------------
-SANDBOX_URL = env.text("SANDBOX_URL", "").rstrip("/")
+SANDBOX_URL = env.address("SANDBOX_URL", "")
 MICROSOFT_CLOUD = env.choice("MICROSOFT_CLOUD", "global", ["global", "us-gov", "us-dod", "china"])
 MICROSOFT_CLIENT_ID = env.text("MICROSOFT_CLIENT_ID", None if PRODUCTION else "00000000-0000-4000-8000-00000000c0de")
 MICROSOFT_CLIENT_SECRET = env.text("MICROSOFT_CLIENT_SECRET", "" if PRODUCTION else "sandbox-secret")
-MICROSOFT_CERTIFICATE = env.text("MICROSOFT_CERTIFICATE", "")  # a PEM file with private key and certificate
-MICROSOFT_SECRET_EXPIRES = env.text("MICROSOFT_SECRET_EXPIRES", "")  # a date, to warn before it comes
+MICROSOFT_CERTIFICATE = env.file("MICROSOFT_CERTIFICATE")  # a PEM file with private key and certificate
+MICROSOFT_SECRET_EXPIRES = env.day("MICROSOFT_SECRET_EXPIRES")  # a date, to warn before it comes
 
 
 def refuse_unsafe_production() -> None:
@@ -50,6 +47,9 @@ def refuse_unsafe_production() -> None:
         "FERNET_KEYS is missing: mailbox tokens could not be encrypted. Set at least one random key.": not FERNET_KEYS,
         "FERNET_KEYS holds a weak key: use at least 32 random characters.": any(len(key) < 32 for key in FERNET_KEYS),
         "RECEIPT_KEYS is missing: receipts could not be signed. Set it as id:key.": not RECEIPT_KEYS,
+        "RECEIPT_KEYS holds a weak key: use at least 32 random characters.": any(
+            len(key) < 32 for key in RECEIPT_KEYS.values()
+        ),
         "SANDBOX_URL is set: a production site must talk to Microsoft. Remove it.": bool(SANDBOX_URL),
         "SITE_URL must begin with https://.": not SITE_URL.startswith("https://"),
         "MICROSOFT_CLIENT_SECRET or MICROSOFT_CERTIFICATE is missing.": not (
@@ -120,13 +120,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 # --- Database -----------------------------------------------------------------------------------------------------
-DATABASES = {
-    "default": dj_database_url.parse(
-        env.text("DATABASE_URL", f"sqlite:///{VAR_DIR / 'outreach.sqlite3'}"),
-        conn_max_age=60,
-        conn_health_checks=True,
-    )
-}
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'outreach.sqlite3'}")}
 SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if SQLITE:
     VAR_DIR.mkdir(parents=True, exist_ok=True)
