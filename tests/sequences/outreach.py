@@ -1,7 +1,12 @@
 """A sequence that is under way, in a mailbox of the sandbox: for tests of sending."""
 
+import base64
+import json
 from collections.abc import Sequence as Many
 from datetime import datetime, time, timedelta
+
+import msal
+from django.conf import settings
 
 from accounts.models import User
 from mailconnect import queue, vault
@@ -39,7 +44,25 @@ def connected(owner: User, tenant: SandboxTenant, now: datetime, signed_in: Sign
 
 
 def msal_cache(found: SignedIn) -> str:
-    return "{}"
+    """As msal keeps it after a sign-in, so that tokens can be refreshed."""
+    cache = msal.SerializableTokenCache()
+    about = json.dumps({"uid": found.object_id, "utid": found.tenant_id}).encode()
+    cache.add(
+        {
+            "client_id": settings.MICROSOFT_CLIENT_ID,
+            "scope": list(GRAPH_SCOPES),
+            "token_endpoint": f"https://{settings.MICROSOFT_LOGIN_HOST}/organizations/oauth2/v2.0/token",
+            "response": {
+                "access_token": found.access_token,
+                "refresh_token": found.refresh_token,
+                "expires_in": found.expires_in,
+                "client_info": base64.urlsafe_b64encode(about).decode().rstrip("="),
+                "id_token_claims": {"oid": found.object_id, "tid": found.tenant_id, "sub": "s", "aud": "a"},
+                "token_type": "Bearer",
+            },
+        }
+    )
+    return str(cache.serialize())
 
 
 def active_sequence(owner: User, connection: MailConnection, steps: Many[str] = (TEXT,), **fields: object) -> Sequence:

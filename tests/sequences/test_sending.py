@@ -98,7 +98,10 @@ def test_continues_the_thread(tenant: SandboxTenant, alice: User, mailbox: MailC
     enrolled(active_sequence(alice, mailbox, ("<p>Hello</p>", "<p>Any thoughts, {{ first_name }}?</p>")), 2, now)
     tenant.turn(id_changes_on_send=True)
 
-    pump(pace=pace(settle_seconds=0.5)).run(seconds=4)
+    pump().run(seconds=5)
+    tenant.sent(ALICE, 2)
+    for minutes in (1, 2):
+        pump(clock=lambda minutes=minutes: now + timedelta(minutes=minutes)).run(seconds=5)
 
     first, second, *_ = sorted(tenant.sent(ALICE, 4), key=lambda mail: mail.sent_at)
     replies = [mail for mail in tenant.messages(ALICE) if mail.in_reply_to]
