@@ -17,6 +17,7 @@ SENDING = (
     ("Mailbox", "mailconnect:settings"),
     ("Permissions", "mailconnect:permissions"),
     ("Sent by others", "sequences:sent_by_others"),
+    ("Do not contact", "sequences:suppressions"),
 )
 PERSONAL = (
     ("Profile", "accounts:profile"),

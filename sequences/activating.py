@@ -21,6 +21,7 @@ from sequences.models import Enrollment, Message, Sequence, Step
 from sequences.planning import counts_from, due_again, mailbox_of
 from sequences.reasons import HELD, PAUSED
 from sequences.scheduling import NeverOpen
+from sequences.tasks import ring_soon
 from sequences.windows import window_for
 
 CHUNK = 500
@@ -28,7 +29,7 @@ AT_ONCE = 2000  # enrollments planned while the person waits; with more, the pag
 PICK_UP_AFTER = timedelta(minutes=2)
 UNDER_WAY = (Message.State.DRAFTING, Message.State.DRAFTED, Message.State.SENDING, Message.State.ACCEPTED)
 # Why an enrollment is held, where a person who says "continue" has decided enough.
-CAN_CONTINUE = ("missing_value", "template_broken", "thread_lost", "window_never_open")
+CAN_CONTINUE = ("missing_value", "template_broken", "thread_lost", "window_never_open", "message_failed")
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,10 @@ def plan_rest(pk: int) -> None:
         pass
 
 
-def pick_up(now: datetime) -> None:
-    """A task of every minute: sequences that have been starting without anyone at work on them."""
-    for pk in Sequence.objects.filter(starting_at__lt=now - PICK_UP_AFTER).values_list("pk", flat=True):
+def pick_up() -> None:
+    """A task of every minute: go on with sequences that were left starting by a task that died."""
+    left = timezone.now() - PICK_UP_AFTER
+    for pk in Sequence.objects.filter(starting_at__lt=left).values_list("pk", flat=True):
         async_task("sequences.activating.plan_rest", pk)
 
 
@@ -227,6 +229,7 @@ def _ring(enrollments: QuerySet[Enrollment]) -> None:
     due = enrollments.filter(state=Enrollment.State.ACTIVE, due_at__isnull=False).order_by()
     for connection_id, first in due.values_list("connection").annotate(first=Min("due_at")):
         queue.ring([connection_id], at=first)
+    transaction.on_commit(ring_soon)
 
 
 @transaction.atomic

@@ -8,9 +8,9 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from itertools import count
-from zoneinfo import ZoneInfo
+from random import Random
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Lower
@@ -20,7 +20,7 @@ from sequences.models import Candidate, Enrollment, Sequence, Step, Suppression
 from sequences.planning import counts_from, due_again, due_for, mailbox_of, window_of
 from sequences.rendering import candidate_values, missing_token, used_tokens
 from sequences.scheduling import Due, NeverOpen, Why, Window
-from sequences.windows import zone_named
+from sequences.sending.pace import Pace, next_day, zone_of
 
 LOOKED_AT = 5_000  # enrollments; a page can wait for so many
 OTHERS_LOOKED_AT = 5_000  # emails of other sequences that wait for the same mailbox
@@ -33,7 +33,6 @@ WORDS = {
     Why.HOLIDAY: "not on a public holiday",
 }
 IN_LINE = "behind other emails of this mailbox"
-SPREAD = 1.125  # a distance is up to a quarter longer, at random
 OVER_LIMIT = "the mailbox’s daily limit is reached before"
 
 
@@ -106,13 +105,20 @@ class _Waiting:
     why: tuple[str, ...] = ()
 
 
+class _Always(Random):
+    """No chance: a forecast takes the middle of what is left to chance."""
+
+    def random(self) -> float:
+        return 1.0
+
+
 class _Mailbox:
     """A mailbox's line: one email at a time, in turn between sequences, with its distance and its daily limit."""
 
     def __init__(self, connection: MailConnection, now: datetime) -> None:
         self.connection = connection
-        self.zone = zone_named(connection.time_zone) or zone_named(connection.organization.time_zone) or ZoneInfo("UTC")
-        self.spacing = timedelta(seconds=connection.spacing_seconds * SPREAD)
+        self.zone = zone_of(connection)
+        self.spacing = Pace(jitter=Pace.jitter / 2, chance=_Always()).spacing(connection)
         self.free_at = max(now, connection.held_until or now, self._back_at(now))
         today = now.astimezone(self.zone).date()
         self.sent = Counter({today: connection.sent_today(today)})
@@ -153,8 +159,7 @@ class _Mailbox:
                 if OVER_LIMIT in email.why:
                     break  # told already, and so is all that came before it
                 email.why += (OVER_LIMIT,)
-        tomorrow = at.astimezone(self.zone).date() + timedelta(days=1)
-        return datetime.combine(tomorrow, time.min, self.zone)
+        return next_day(self.connection, at)
 
 
 class _DryRun:

@@ -158,3 +158,7 @@ def _offer_senders(form: forms.ModelForm, senders: QuerySet[MailConnection], emp
 def _sender_label(connection: MailConnection) -> str:
     state = "" if connection.state == MailConnection.State.CONNECTED else f" · {connection.get_state_display().lower()}"
     return f"{connection.address} ({connection.owner}){state}"
+
+
+class SuppressionForm(forms.Form):
+    email = forms.EmailField(label="Address", widget=forms.EmailInput(attrs={"autocomplete": "off"}))

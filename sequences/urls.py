@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from sequences.views import enrollments, messages, permissions, receipts, sequences, steps
+from sequences.views import enrollments, messages, permissions, receipts, sequences, steps, suppressions
 
 app_name = "sequences"
 urlpatterns = [
@@ -38,4 +38,7 @@ urlpatterns = [
     # Enrollments and emails
     path("enrollments/<int:pk>/continue/", enrollments.continue_enrollment, name="continue_enrollment"),
     path("emails/<int:pk>/", messages.message_page, name="message"),
+    # Do not contact
+    path("do-not-contact/", suppressions.suppressions, name="suppressions"),
+    path("do-not-contact/<int:pk>/remove/", suppressions.remove_suppression, name="remove_suppression"),
 ]

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from sequences import access, activating
+from sequences import access, activating, enrolling
 from sequences.access import MemberRequest
 from sequences.models import Enrollment, Sequence
 
@@ -26,6 +26,34 @@ def continue_held(request: MemberRequest, pk: int) -> HttpResponse:
 def continue_enrollment(request: MemberRequest, pk: int) -> HttpResponse:
     enrollment = access.get_own_enrollment(request.user, pk)
     return _continue(request, enrollment.sequence, Enrollment.objects.filter(pk=enrollment.pk))
+
+
+@require_POST
+@login_required
+def unenroll(request: MemberRequest, pk: int) -> HttpResponse:
+    enrollment = access.get_own_enrollment(request.user, pk)
+    enrolling.unenroll(enrollment=enrollment, actor=request.user, now=timezone.now())
+    messages.success(request, f"{enrollment.candidate} is out of this sequence. What was already sent stays sent.")
+    return redirect("sequences:detail", enrollment.sequence_id)
+
+
+@require_POST
+@login_required
+def enroll_again(request: MemberRequest, pk: int) -> HttpResponse:
+    enrollment = access.get_own_enrollment(request.user, pk)
+    outcome = enrolling.enroll(
+        sequence=enrollment.sequence,
+        candidate_ids=[enrollment.candidate_id],
+        actor=request.user,
+        now=timezone.now(),
+    )
+    if outcome.continued:
+        messages.success(request, f"{enrollment.candidate} goes on with the next step.")
+    elif outcome.suppressed:
+        messages.error(request, "This address is on the do-not-contact list, so nothing more is sent to it.")
+    else:
+        messages.error(request, "Only a candidate whom a colleague took out can be enrolled again.")
+    return redirect("sequences:detail", enrollment.sequence_id)
 
 
 def _continue(request: MemberRequest, sequence: Sequence, enrollments: QuerySet[Enrollment]) -> HttpResponse:

@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from mailconnect.reasons import SENTENCES
-from sequences import access, reporting
+from sequences import access, receipts, reporting
 from sequences.access import MemberRequest
 from sequences.cleaning import for_page
 from sequences.models import Message
@@ -53,7 +53,7 @@ def message_page(request: MemberRequest, pk: int) -> HttpResponse:
         "sequence": message.sequence,
         "tone": TONES.get(message.state, "secondary"),
         "why": why(message.reason),
-        "receipt": ["sequences/_receipt.html", "sequences/_no_receipt.html"],
+        "receipt": receipts.shown(message),
         "body": for_page(message.body_html),
         "may_edit": access.may_edit(request.user, message.sequence),
     }

@@ -223,15 +223,14 @@ def test_pauses_with_the_reason_when_the_permission_ends_while_it_is_starting(
     assert (sequence.state, sequence.paused_reason) == (Sequence.State.PAUSED, "grant_revoked")
 
 
-def test_is_picked_up_when_its_task_died(sequence: Sequence) -> None:
-    Sequence.objects.filter(pk=sequence.pk).update(starting_at=MONDAY)
+def test_is_picked_up_when_its_task_died(sequence: Sequence, now: datetime) -> None:
+    fresh = sequence_of(sequence.owner, sequence.connection, starting_at=now)
+    Sequence.objects.filter(pk=sequence.pk).update(starting_at=now - timedelta(minutes=3))
 
-    activating.pick_up(MONDAY + timedelta(minutes=1))
-    too_early = OrmQ.objects.count()
-    activating.pick_up(MONDAY + timedelta(minutes=3))
+    activating.pick_up()
 
-    assert too_early == 0
     assert [queued.task["args"] for queued in OrmQ.objects.all()] == [(sequence.pk,)]
+    assert fresh.starting_at == now
 
 
 def test_continues_those_held_for_what_was_seen_to(sequence: Sequence) -> None:
