@@ -37,6 +37,8 @@ urlpatterns = [
     path("sequences/<int:pk>/steps/<int:step_pk>/delete/", steps.delete_step, name="delete_step"),
     # Enrollments and emails
     path("enrollments/<int:pk>/continue/", enrollments.continue_enrollment, name="continue_enrollment"),
+    path("enrollments/<int:pk>/unenroll/", enrollments.unenroll, name="unenroll"),
+    path("enrollments/<int:pk>/enroll-again/", enrollments.enroll_again, name="enroll_again"),
     path("emails/<int:pk>/", messages.message_page, name="message"),
     # Do not contact
     path("do-not-contact/", suppressions.suppressions, name="suppressions"),

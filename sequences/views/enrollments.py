@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from sequences import access, activating, enrolling
 from sequences.access import MemberRequest
+from sequences.enrolling import EnrollRefused
 from sequences.models import Enrollment, Sequence
 
 
@@ -41,12 +42,16 @@ def unenroll(request: MemberRequest, pk: int) -> HttpResponse:
 @login_required
 def enroll_again(request: MemberRequest, pk: int) -> HttpResponse:
     enrollment = access.get_own_enrollment(request.user, pk)
-    outcome = enrolling.enroll(
-        sequence=enrollment.sequence,
-        candidate_ids=[enrollment.candidate_id],
-        actor=request.user,
-        now=timezone.now(),
-    )
+    try:
+        outcome = enrolling.enroll(
+            sequence=enrollment.sequence,
+            candidate_ids=[enrollment.candidate_id],
+            actor=request.user,
+            now=timezone.now(),
+        )
+    except EnrollRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("sequences:detail", enrollment.sequence_id)
     if outcome.continued:
         messages.success(request, f"{enrollment.candidate} goes on with the next step.")
     elif outcome.suppressed:

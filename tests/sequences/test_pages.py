@@ -223,3 +223,29 @@ def test_say_why_a_sequence_is_paused(sequence: Sequence, alice: User, client_of
 def test_count_no_further_than_people_do() -> None:
     assert str(reporting.Count(10_000)) == "10,000"
     assert str(reporting.Count(10_001)) == "10,000+"
+
+
+@pytest.mark.parametrize("name", ["continue_enrollment", "unenroll", "enroll_again"])
+def test_decide_about_an_enrollment_for_its_owner_and_admins(
+    name: str, sequence: Sequence, people: dict[str, User], client_of: ClientOf
+) -> None:
+    (enrollment,) = enrolled(sequence)
+    address = reverse(f"sequences:{name}", args=[enrollment.pk])
+
+    assert {who: client_of(user).post(address).status_code for who, user in people.items()} == MAY_DO
+
+
+def test_take_a_candidate_out_and_in_again(sequence: Sequence, alice: User, client_of: ClientOf) -> None:
+    (enrollment,) = enrolled(sequence, next_position=2, last_sent_at=MONDAY)
+    client = client_of(alice)
+
+    out = client.post(reverse("sequences:unenroll", args=[enrollment.pk]), follow=True).content.decode()
+    enrollment.refresh_from_db()
+    was = (enrollment.state, enrollment.reason)
+    back = client.post(reverse("sequences:enroll_again", args=[enrollment.pk]), follow=True).content.decode()
+
+    assert was == (Enrollment.State.STOPPED, "unenrolled")
+    assert "A colleague took this candidate out." in out
+    assert "goes on with the next step" in back
+    enrollment.refresh_from_db()
+    assert (enrollment.state, enrollment.next_position) == (Enrollment.State.ACTIVE, 2)
