@@ -162,7 +162,13 @@ def _change_app(ask: Ask) -> Any:
 
 @_on("GET", "approvals")
 def _approvals(ask: Ask) -> Any:
-    return list(ask.world.approval_requests.values())
+    wishes = ask.world.approval_requests.values()
+    return [wish | {"address": ask.world.accounts[wish["account"]].address} for wish in wishes]
+
+
+@_on("POST", "tenants/{}/approve")
+def _approve(ask: Ask) -> None:
+    ask.world.approve(ask.tenant, tokens.GRAPH_SCOPES)
 
 
 # --- Tokens ---------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -47,6 +48,10 @@ class Ask:
         return mailbox
 
     @property
+    def settings(self) -> dict[str, Any]:
+        return self.person.settings if self.mailbox else {}
+
+    @property
     def content(self) -> dict[str, Any]:
         if not self.request.body:
             return {}
@@ -79,16 +84,19 @@ class Ask:
             raise Refused(404, "ErrorItemNotFound")
         return folder
 
+    @cached_property
+    def view(self) -> dict[str, Any]:
+        """What is shown of messages. Raises `Refused`."""
+        return {
+            "immutable": self.is_immutable,
+            "select": shapes.selected(self.request.query.get("$select", "")),
+            "expand": odata.property_ids(self.request.query.get("$expand", "")),
+            "as_text": 'outlook.body-content-type="text"' in self.prefers,
+        }
+
     def shown(self, message: Message) -> dict[str, Any]:
         self.touched = message
-        return shapes.shown(
-            self.mailbox,
-            message,
-            immutable=self.is_immutable,
-            select=shapes.selected(self.request.query.get("$select", "")),
-            expand=odata.property_ids(self.request.query.get("$expand", "")),
-            as_text='outlook.body-content-type="text"' in self.prefers,
-        )
+        return shapes.shown(self.mailbox, message, **self.view)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,17 +240,14 @@ def _me(ask: Ask) -> Response:
 
 @_on("GET", "me/mailboxSettings", "settings", "MailboxSettings.Read")
 def _settings(ask: Ask) -> Response:
-    assert ask.mailbox
-    return answer({"@odata.context": _context(ask, "Me/mailboxSettings"), **ask.person.settings})
+    return answer({"@odata.context": _context(ask, "Me/mailboxSettings"), **ask.settings})
 
 
 @_on("GET", "me/mailboxSettings/{}", "settings", "MailboxSettings.Read")
 def _one_setting(ask: Ask) -> Response:
-    assert ask.mailbox
-    name = ask.found[0]
-    if name not in ask.person.settings:
+    if (name := ask.found[0]) not in ask.settings:
         raise Refused(400, "BadRequest", "Resource not found for the segment.")
-    value = ask.person.settings[name]
+    value = ask.settings[name]
     return answer(value if isinstance(value, dict) else {"value": value})
 
 
@@ -292,7 +297,7 @@ def _in_folder(ask: Ask) -> Response:
 
 
 def _listed(ask: Ask, folder: str) -> Response:
-    query = ask.request.query
+    query, view = ask.request.query, ask.view
     filtered = odata.parse_filter(query["$filter"]) if query.get("$filter") else None
     name, newest_first = odata.parse_order(query.get("$orderby") or "receivedDateTime desc")
     if query.get("$orderby"):
@@ -304,10 +309,9 @@ def _listed(ask: Ask, folder: str) -> Response:
     content: dict[str, Any] = {"@odata.context": _context(ask, "me/messages")}
     if query.get("$count") == "true":
         content["@odata.count"] = len(found)
-    content["value"] = [ask.shown(message) for message in found[skip : skip + top]]
+    content["value"] = [shapes.shown(ask.mailbox, message, **view) for message in found[skip : skip + top]]
     if len(found) > skip + top:
         content["@odata.nextLink"] = _link(ask, query | {"$skip": str(skip + top), "$top": str(top)})
-    ask.touched = None
     return answer(content)
 
 
@@ -499,7 +503,6 @@ def _delta(ask: Ask) -> Response:
     else:
         onward = _Cursor(**vars(cursor) | {"since": max(reached, ask.mailbox.change), "is_first": False})
         content["@odata.deltaLink"] = _link(ask, {"$deltatoken": onward.token()})
-    ask.touched = None
     return answer(content)
 
 

@@ -14,6 +14,7 @@ from sandbox.shapes import check_deliverable
 from sandbox.world import World
 
 NEVER = 1e12
+LONGEST_WAIT = 3600.0
 DAY = 86_400
 
 
@@ -97,7 +98,8 @@ class Post:
                 now = time.time()
                 while self._leaving and self._leaving[0].at <= now:
                     self._leave(heapq.heappop(self._leaving))
-                self._world.changed.wait(self._leaving[0].at - now if self._leaving else None)
+                until = self._leaving[0].at - now if self._leaving else LONGEST_WAIT
+                self._world.changed.wait(min(until, LONGEST_WAIT))
 
     def _leave(self, leaving: _Leaving) -> None:
         mailbox = self._world.mailboxes.get(leaving.account)

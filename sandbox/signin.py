@@ -107,6 +107,8 @@ def decide(world: World, request: Request, segment: str) -> Response:
     with world.lock:
         if code := _wrong_with(world, asking):
             return _stopped(code)
+        if form.get("another"):
+            return _picker(_everybody(world, ""), asking, "Pick an account")
         person = world.accounts.get(form.get("account", ""))
         if form.get("decision") == "cancel" or person is None:
             return _back(asking, error="access_denied", error_subcode="cancel")
@@ -145,8 +147,7 @@ def _about_consent(world: World, person: Account, asking: Asking, missing: list[
         return _consent_page(person, asking, missing)
     person.consented = sorted({*person.consented, *missing})
     if form.get("for_all") and person.is_admin:
-        tenant.approved = sorted({*tenant.approved, *missing})
-        world.save_tenant(tenant)
+        world.approve(tenant, missing)
     world.save_account(person)
     return _signed_in(world, person, asking)
 
@@ -322,9 +323,7 @@ def _approved(world: World, person: Account, asking: Asking, decision: str) -> R
         told = "AADSTS65004: User declined to consent to access the app."
         return _to_app(asking, back | {"error": "consent_required", "error_description": told})
     if decision == "accept":
-        every = tokens.GRAPH_SCOPES if ".default" in scopes else set(scopes)
-        tenant.approved = sorted({*tenant.approved, *every})
-        world.save_tenant(tenant)
+        world.approve(tenant, tokens.GRAPH_SCOPES if ".default" in scopes else scopes)
         return _to_app(asking, back | {"tenant": tenant.id, "scope": asking["scope"]})
     content = (
         f"<p>{text(person.address)}</p><p><b>Metaview Outreach</b><br><small>unverified</small></p>"

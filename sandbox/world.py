@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -162,6 +162,15 @@ class World:
 
     def save_tenant(self, tenant: Tenant) -> None:
         self.store.put("tenant", tenant.id, vars(tenant))
+
+    def approve(self, tenant: Tenant, scopes: Iterable[str]) -> None:
+        """An administrator grants for everybody in the tenant; that settles what its people have asked for."""
+        tenant.approved = sorted({*tenant.approved, *scopes})
+        self.save_tenant(tenant)
+        for identity, wish in list(self.approval_requests.items()):
+            if self.accounts[wish["account"]].tenant == tenant.id:
+                del self.approval_requests[identity]
+                self.store.drop("approval", identity)
 
     def save_app(self) -> None:
         self.store.put("world", "app", vars(self.app))

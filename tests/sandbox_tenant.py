@@ -213,6 +213,14 @@ class SandboxTenant:
         """What people may consent to: open, microsoft_managed or off; `workflow`: they may ask an administrator."""
         self._control("POST", f"tenants/{tenant}", consent=mode, has_request_workflow=workflow)
 
+    def approval_requests(self) -> list[dict[str, Any]]:
+        """Who has asked an administrator, and why: `address` and `why`."""
+        return list(self._control("GET", "approvals"))
+
+    def approve(self, tenant: str) -> None:
+        """What an administrator does: grant all for everybody, which settles what was asked for."""
+        self._control("POST", f"tenants/{tenant}/approve")
+
     def expire_secret(self) -> None:
         self.change_app(secret_expired=True)
 

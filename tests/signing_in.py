@@ -50,7 +50,8 @@ class _Page(HTMLParser):
 class Browser:
     """At Microsoft's pages, until they send the person back to us."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: str = "") -> None:
+        self._site = site or settings.SITE_URL
         self._session = requests.Session()
         self.page = _Page("", "")
         self.came_back = ""  # the address at our site
@@ -71,7 +72,7 @@ class Browser:
         if method == "GET" and sent:
             address = f"{address.partition('?')[0]}?{urlencode(sent)}"
         while True:
-            if address.startswith(settings.SITE_URL):
+            if address.startswith(self._site):
                 self.came_back = address
                 return self
             answer = self._session.request(
