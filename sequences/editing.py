@@ -132,7 +132,7 @@ def _delete(step: Step) -> None:
     """The database keeps a step that an email belongs to, also one that is planned at this moment."""
     try:
         with transaction.atomic():
-            step.delete()
+            Step.objects.filter(pk=step.pk).delete()
     except (ProtectedError, IntegrityError) as error:
         raise EditRefused(
             "Emails of this step exist already, so it stays: they must be able to say what they were. "
