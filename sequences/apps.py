@@ -8,6 +8,7 @@ class SequencesConfig(AppConfig):
 
     def ready(self) -> None:
         from mailconnect import stopping
-        from sequences import pausing
+        from sequences import heartbeat, pausing
 
         stopping.register(pausing.Sequences())
+        heartbeat.watch_tasks()

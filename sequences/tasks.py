@@ -1,15 +1,87 @@
 """What rings in the background. django-q2 carries the bell; what is to be done stands in the database."""
 
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+from django_q.brokers import get_broker
+from django_q.models import Schedule
 from django_q.tasks import async_task
 
+from mailconnect import queue
+from sequences import activating, alarms, heartbeat
+from sequences.importing import tasks as importing
 from sequences.sending import Pump
+
+# Every task that comes round: its name, its function (without arguments) and its minutes.
+SCHEDULES = (
+    ("send what is due", "sequences.tasks.tick", 1),
+    ("mail notices", "accounts.tasks.mail_notices", 1),
+    ("end permissions", "mailconnect.tasks.expire", 1),
+    ("pick up what was interrupted", "sequences.tasks.pick_up", 1),
+    ("raise alarms", "sequences.tasks.raise_alarms", 5),
+)
+# What becomes due before the next minute's bell gets a bell of its own.
+SOON = timedelta(seconds=20)
 
 
 def tick() -> None:
-    """Send what is due. Rung once a minute, and whenever something has just become due."""
-    Pump().run()
+    """Send what is due. Rung once a minute, and whenever something has just become due.
+
+    On each machine one pump also waits for what becomes due within its time, as long as no other task wants its place.
+    """
+    with _lingering() as may_linger:
+        Pump(stop=heartbeat.is_ending).run(linger=lambda: may_linger and not get_broker().queue_size())
+        next_at = queue.next_moment()
+    if may_linger and next_at and next_at < timezone.now() + SOON and not heartbeat.is_ending():
+        ring_soon()
+
+
+def beat() -> None:
+    heartbeat.beat()
+
+
+def pick_up() -> None:
+    activating.pick_up(timezone.now())
+    importing.look_after()
+
+
+def raise_alarms() -> None:
+    alarms.raise_alarms(timezone.now())
 
 
 def ring_soon() -> None:
     """Let a worker look for due mailboxes now. Call it when the transaction that made them due has committed."""
     async_task("sequences.tasks.tick")
+
+
+def make_schedules() -> None:
+    """Again is fine, also by several workers at once: of two alike one goes."""
+    for name, function, minutes in SCHEDULES:
+        alike = list(Schedule.objects.filter(name=name).order_by("pk"))
+        if not alike:
+            Schedule.objects.create(
+                name=name, func=function, schedule_type=Schedule.MINUTES, minutes=minutes, next_run=timezone.now()
+            )
+            continue
+        Schedule.objects.filter(pk__in=[extra.pk for extra in alike[1:]]).delete()
+        Schedule.objects.filter(pk=alike[0].pk).update(func=function, minutes=minutes, repeats=-1)
+
+
+@contextmanager
+def _lingering() -> Iterator[bool]:
+    """Whether this is the one pump of this machine that may wait. The lock ends with its holder, however that ends."""
+    name = f"outreach-pump-{sha256(settings.SITE_URL.encode()).hexdigest()[:12]}.lock"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True

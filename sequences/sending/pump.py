@@ -102,8 +102,8 @@ class Pump:
         self._ends = 0.0
         self._look_at = 0.0  # monotonic: when to look for due mailboxes again
 
-    def run(self, *, seconds: float = SECONDS, linger: bool = False) -> Tally:
-        """With `linger` it waits for what becomes due within its time."""
+    def run(self, *, seconds: float = SECONDS, linger: Callable[[], bool] | None = None) -> Tally:
+        """It waits for what becomes due within its time, as long as `linger` says so."""
         self._ends = time.monotonic() + seconds
         try:
             while self._goes_on(linger):
@@ -132,13 +132,13 @@ class Pump:
             self._came_back(errand, outcome)
         self._commit()
 
-    def _goes_on(self, linger: bool) -> bool:
+    def _goes_on(self, linger: Callable[[], bool] | None) -> bool:
         if self._crew.out or self._mailboxes:
             return time.monotonic() < self._ends + ENDING_SECONDS
         if self._is_ending():
             return False
         if time.monotonic() < self._look_at:  # the last look found nothing
-            return linger and self._waits_for_next()
+            return linger is not None and linger() and self._waits_for_next()
         return True
 
     def _is_ending(self) -> bool:
