@@ -1,72 +1,53 @@
 """A small browser without JavaScript: it presses what is written on a page, as a person would."""
 
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode, urljoin
 
 import requests
 
+NOT_SENT = ("submit", "button", "reset")
+
 
 class NotOnThePage(Exception):
-    """A page did not offer what the path needs."""
+    """A page does not offer what the path needs."""
+
+
+@dataclass
+class Button:
+    words: str
+    sends: list[tuple[str, str]]
+    action: str
+
+
+@dataclass
+class Form:
+    """A form and what it would send as it stands."""
+
+    action: str
+    method: str
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    buttons: list[Button] = field(default_factory=list)
+    file_field: str = ""
 
 
 class Page(HTMLParser):
-    """A page as a person sees it: its text, its links, and its forms with what they would send."""
+    """A page as a person sees it: its text, its links and its forms."""
 
     def __init__(self, address: str, html: str) -> None:
         super().__init__()
         self.address = address
+        self.source = html
         self.text = ""
         self.links: dict[str, str] = {}
         self.forms: list[Form] = []
-        self._link = ""
-        self._words = ""
         self._form: Form | None = None
         self._select = ""
+        self._options: list[tuple[str, bool]] = []
+        self._words = ""
+        self._pressed: dict[str, str] = {}
         self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        has = {name: value or "" for name, value in attributes}
-        if tag == "form":
-            self._form = Form(urljoin(self.address, has.get("action") or self.address), has.get("method", "get"))
-            self.forms.append(self._form)
-        elif self._form and tag in ("input", "textarea", "select", "option", "button"):
-            self._field(tag, has)
-        if tag == "a":
-            self._link = urljoin(self.address, has.get("href", ""))
-        if tag in ("a", "button"):
-            self._words = ""
-
-    def _field(self, tag: str, has: dict[str, str]) -> None:
-        form = self._form
-        assert form is not None
-        if tag == "select":
-            self._select = has.get("name", "")
-            form.fields.setdefault(self._select, "")
-        elif tag == "option" and self._select and "selected" in has:
-            form.fields[self._select] = has.get("value", "")
-        elif tag == "button":
-            form.buttons.append(has)
-        elif has.get("name") and has.get("type") == "file":
-            form.file_field = has["name"]
-        elif has.get("name") and (has.get("type") not in ("checkbox", "radio", "submit") or "checked" in has):
-            form.fields[has["name"]] = has.get("value", "on")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        self._words += data
-
-    def handle_endtag(self, tag: str) -> None:
-        words = " ".join(self._words.split())
-        if tag == "a" and words:
-            self.links.setdefault(words, self._link)
-        elif tag == "button" and self._form:
-            self._form.labels.append(words)
-        elif tag == "select":
-            self._select = ""
-        elif tag == "form":
-            self._form = None
 
     def link(self, words: str) -> str:
         found = [address for label, address in self.links.items() if words.lower() in label.lower()]
@@ -74,23 +55,56 @@ class Page(HTMLParser):
             raise NotOnThePage(f"No link “{words}” on {self.address}, but {list(self.links)}")
         return found[0]
 
-    def form(self, button: str) -> tuple["Form", dict[str, str]]:
-        """The form with this button, and what pressing it sends."""
+    def button(self, words: str) -> tuple[Form, Button]:
         for form in self.forms:
-            for label, has in zip(form.labels, form.buttons, strict=True):
-                if button.lower() in label.lower():
-                    return form, form.fields | ({has["name"]: has.get("value", "")} if has.get("name") else {})
-        raise NotOnThePage(f"No button “{button}” on {self.address}, but {[form.labels for form in self.forms]}")
+            for button in form.buttons:
+                if words.lower() in button.words.lower():
+                    return form, button
+        offered = [button.words for form in self.forms for button in form.buttons]
+        raise NotOnThePage(f"No button “{words}” on {self.address}, but {offered}")
 
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        has = {name: value or "" for name, value in attributes}
+        if tag == "form":
+            self._form = Form(
+                urljoin(self.address, has.get("action") or self.address), has.get("method", "get").upper()
+            )
+            self.forms.append(self._form)
+        elif tag in ("a", "button"):
+            self._words, self._pressed = "", has
+        elif tag == "select":
+            self._select, self._options = has.get("name", ""), []
+        elif tag == "option":
+            self._options.append((has.get("value", ""), "selected" in has))
+        elif tag in ("input", "textarea"):
+            self._field(has)
 
-class Form:
-    def __init__(self, action: str, method: str) -> None:
-        self.action = action
-        self.method = method.upper()
-        self.fields: dict[str, str] = {}
-        self.buttons: list[dict[str, str]] = []
-        self.labels: list[str] = []
-        self.file_field = ""
+    def _field(self, has: dict[str, str]) -> None:
+        kind = has.get("type", "text")
+        if self._form is None or not has.get("name") or kind in NOT_SENT:
+            return
+        if kind == "file":
+            self._form.file_field = has["name"]
+        elif kind not in ("checkbox", "radio") or "checked" in has:
+            self._form.fields.append((has["name"], has.get("value", "on" if kind == "checkbox" else "")))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        self._words += data
+
+    def handle_endtag(self, tag: str) -> None:
+        words = " ".join(self._words.split())
+        if tag == "a":
+            self.links.setdefault(words, urljoin(self.address, self._pressed.get("href", "")))
+        elif tag == "button" and self._form:
+            sends = [(self._pressed["name"], self._pressed.get("value", ""))] if self._pressed.get("name") else []
+            action = self._pressed.get("formaction", "")
+            self._form.buttons.append(Button(words, sends, urljoin(self.address, action) if action else ""))
+        elif tag == "select" and self._form and self._options:
+            chosen = [value for value, selected in self._options if selected]
+            self._form.fields.append((self._select, (chosen or [self._options[0][0]])[0]))
+        elif tag == "form":
+            self._form = None
 
 
 class Browser:
@@ -107,14 +121,18 @@ class Browser:
     def follow(self, words: str) -> Page:
         return self.open(self.page.link(words))
 
-    def press(self, button: str, file: Path | None = None, **fields: str) -> Page:
-        form, sent = self.page.form(button)
-        sent |= fields
+    def press(self, words: str, file: Path | None = None, **filled: str) -> Page:
+        """Press the first button with these words; `filled` is what the person has typed before."""
+        form, button = self.page.button(words)
+        sent = (
+            [(name, value) for name, value in form.fields if name not in filled] + button.sends + list(filled.items())
+        )
+        action = button.action or form.action
         if form.method == "GET":
-            return self.open(f"{form.action.partition('?')[0]}?{urlencode(sent)}")
+            return self.open(f"{action.partition('?')[0]}?{urlencode(sent)}")
         files = {form.file_field: (file.name, file.read_bytes(), "text/csv")} if file else None
         headers = {"Referer": self.page.address}
-        return self._took(self._session.post(form.action, data=sent, files=files, headers=headers, timeout=60))
+        return self._took(self._session.post(action, data=sent, files=files, headers=headers, timeout=60))
 
     def _took(self, answer: requests.Response) -> Page:
         if answer.status_code >= 400:
