@@ -135,9 +135,9 @@ class Browser:
         return self._took(self._session.post(action, data=sent, files=files, headers=headers, timeout=60))
 
     def _took(self, answer: requests.Response) -> Page:
-        if answer.status_code >= 400:
-            raise NotOnThePage(f"{answer.url} answered {answer.status_code}")
         self.page = Page(answer.url, answer.text)
+        if not answer.ok:
+            raise NotOnThePage(f"{answer.url} answered {answer.status_code}: {' '.join(self.page.text.split())}")
         return self.page
 
     def close(self) -> None:

@@ -78,9 +78,8 @@ def _connect(browser: Browser, installation: Installation) -> None:
 
 
 def _choose_sender(browser: Browser, installation: Installation) -> None:
-    page = browser.open(f"{installation.url}/sequences/")
-    page = browser.follow(SEQUENCE)
-    page = browser.follow("Settings")
+    browser.open(f"{installation.url}/sequences/")
+    page = browser.open(f"{browser.follow(SEQUENCE).address}settings/")
     options = re.findall(rf'<option value="(\d+)"[^>]*>[^<]*{re.escape(ALICE.email)}', page.source)
     if not options:
         raise NotOnThePage(f"{ALICE.email} is no sender on {page.address}")
