@@ -8,7 +8,7 @@ from django.db import transaction
 from accounts.auditing import record
 from accounts.models import User
 from mailconnect import queue
-from mailconnect.models import DelegationGrant, FirstEmailApproval
+from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 
 
 @dataclass
@@ -38,8 +38,10 @@ def ask(*, grant: DelegationGrant, sequence_id: int, message_key: str, now: date
 def answer(*, approval: FirstEmailApproval, approved: bool, actor: User, now: datetime) -> None:
     """Keep the owner's word. With a yes the sequence's emails may leave. Raises `AlreadyDecided`."""
     with transaction.atomic():
-        grant = DelegationGrant.objects.select_for_update(of=("self",), no_key=True).select_related("connection")
-        grant_now = grant.get(pk=approval.grant_id)
+        # Mailboxes are locked before grants, by everybody; and the bell below changes the mailbox.
+        MailConnection.objects.select_for_update(of=("self",), no_key=True).get(grants=approval.grant_id)
+        grants = DelegationGrant.objects.select_related("connection__organization")
+        grant_now = grants.select_for_update(of=("self",), no_key=True).get(pk=approval.grant_id)
         if not grant_now.is_live(now):
             raise AlreadyDecided("The permission has ended meanwhile, so there is nothing left to approve.")
         field = "approved_at" if approved else "declined_at"

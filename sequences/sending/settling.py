@@ -73,7 +73,8 @@ def take_out(enrollment_ids: Sequence[int]) -> None:
 def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
     """Put the permits on the rows and set them to `sending`, where the sequence's own rules still allow it.
 
-    Returns the ids of those that may leave: the sequence and the enrollment are active, the address is not suppressed.
+    Returns the ids of those that may leave: the sequence is active and still the person's, the enrollment is active,
+    the address is not suppressed.
     """
     rows = [
         (
@@ -225,7 +226,7 @@ FROM v, sequences_enrollment e, sequences_sequence s
 WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
     AND sequences_message.state IN ('drafting', 'drafted')
     AND e.id = sequences_message.enrollment_id AND e.state = 'active'
-    AND s.id = sequences_message.sequence_id AND s.state = 'active'
+    AND s.id = sequences_message.sequence_id AND s.state = 'active' AND s.owner_id = v.person
     AND NOT EXISTS (
         SELECT 1 FROM sequences_suppression x
         WHERE x.organization_id = s.organization_id AND LOWER(x.email) = LOWER(sequences_message.to_address))
