@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Notification, User
-from mailconnect import granting
+from mailconnect import granting, stopping
 from mailconnect.models import DelegationGrant, MailConnection
 from mailconnect.permission import Permit, Refusal
 from sequences.models import Message, Sequence
@@ -156,3 +156,23 @@ def test_and_given_for_another_sequence_does_not_say_that_it_can_go_on(
     granting.grant(connection=mailbox, grantee=bob, actor=alice, terms=granting.Terms(sequence_id=other.pk), now=now)
 
     assert not Notification.objects.filter(user=bob, kind="sequence_resumable").exists()
+
+
+def test_waits_for_what_was_on_its_way_but_no_longer_than_a_permit_lives(
+    grant: DelegationGrant, sequence: Sequence, now: datetime
+) -> None:
+    messages = [ready(sequence, now, name=name) for name in ("cora", "dan")]
+    permit_and_stamp(messages, now)
+    clock = [100.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+        if clock[0] > 101:
+            settle(messages[0], now)
+
+    on_their_way = stopping.drain(
+        stopping.Stop(grant=grant, reason="grant_revoked"), monotonic=lambda: clock[0], sleep=sleep
+    )
+
+    assert on_their_way == 2
+    assert 105 <= clock[0] < 105.2
