@@ -4,6 +4,7 @@ from sandbox import paper, signin, tokens
 from sandbox.answers import plain
 from sandbox.control import control
 from sandbox.graph import ROOT, Graph
+from sandbox.pages import pages
 from sandbox.post import Post
 from sandbox.wire import OWN_NAMES, Request, Response
 from sandbox.world import World
@@ -26,7 +27,7 @@ class Application:
             return control(self._world, self._post, request)
         if request.path == "/sandbox.css":
             return paper.stylesheet()
-        return self._sign_in(request)
+        return pages(self._world, self._post, request) or self._sign_in(request)
 
     def _sign_in(self, request: Request) -> Response:
         segment, *rest = request.segments or [""]

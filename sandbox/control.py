@@ -192,12 +192,9 @@ def _signed_in(ask: Ask, person: Account, scopes: list[str]) -> dict[str, Any]:
 @_on("POST", "mailbox/{}/revoke")
 def _revoke(ask: Ask) -> None:
     """Refresh tokens no longer count, and unless told otherwise access tokens neither."""
-    ask.person.signed_out_at = time.time()
     if code := ask.content.get("code"):
         ask.person.refused_with = code
-    ask.world.save_account(ask.person)
-    if ask.content.get("access", True):
-        ask.world.drop_access(ask.person)
+    ask.world.sign_out(ask.person, access=ask.content.get("access", True))
 
 
 # --- A mailbox ------------------------------------------------------------------------------------------------------

@@ -206,7 +206,14 @@ class World:
         tokens[token] = grant
         self.store.put(kind, token, vars(grant))
 
-    def drop_access(self, person: Account) -> None:
+    def sign_out(self, person: Account, *, access: bool) -> None:
+        """Refresh tokens from before no longer count, and with `access` access tokens neither."""
+        person.signed_out_at = time.time()
+        self.save_account(person)
+        if access:
+            self._drop_access(person)
+
+    def _drop_access(self, person: Account) -> None:
         for token in [token for token, grant in self.access_tokens.items() if grant.account == person.id]:
             del self.access_tokens[token]
             self.store.drop("access", token)
