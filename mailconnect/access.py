@@ -45,6 +45,13 @@ def get_colleagues_connection(user: User, pk: int) -> MailConnection:
     return get_object_or_404(live.select_related("owner"), pk=pk)
 
 
+def colleagues_connections(user: User, text: str) -> QuerySet[MailConnection]:
+    """Live mailboxes of active colleagues whose name or address holds `text`."""
+    live = MailConnection.objects.live().filter(organization=user.organization_id, owner__is_active=True)
+    found = live.filter(Q(owner__name__icontains=text) | Q(address__icontains=text)).exclude(owner=user)
+    return found.select_related("owner").order_by("owner__name", "address")
+
+
 def colleagues_to_grant(user: User, text: str) -> QuerySet[User]:
     """Active colleagues whose name or address holds `text`."""
     active = User.objects.filter(organization=user.organization_id, is_active=True).exclude(pk=user.pk)

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.auditing import record
-from accounts.models import User
+from accounts.models import Organization, User
 from mailconnect import queue
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 
@@ -59,6 +59,17 @@ def answer(*, approval: FirstEmailApproval, approved: bool, actor: User, now: da
         queue.ring([grant_now.connection_id], at=now)
 
 
-def withdraw(sequence_id: int) -> None:
-    """The first email of the sequence was rewritten: an approval of the old one says nothing about the new one."""
-    FirstEmailApproval.objects.filter(sequence_id=sequence_id).delete()
+def withdraw(*, organization: Organization, sequence_id: int, actor: User, now: datetime) -> None:
+    """The first email was rewritten: what was said to the old one says nothing about the new one, which is shown."""
+    approvals = FirstEmailApproval.objects.filter(sequence_id=sequence_id, grant__archived_at=None)
+    for approval in approvals.select_related("grant"):
+        record(
+            organization=organization,
+            actor=actor,
+            action="first_email.rewritten",
+            target=approval.grant,
+            now=now,
+            sequence=sequence_id,
+            was_approved=approval.approved_at is not None,
+        )
+        approval.delete()

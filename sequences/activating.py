@@ -15,6 +15,7 @@ from django_q.tasks import async_task
 from accounts.auditing import record
 from accounts.models import User
 from mailconnect import queue
+from mailconnect.models import MailConnection
 from sequences import pausing
 from sequences.checking import known_tokens, order_complaints, text_complaints
 from sequences.models import Enrollment, Message, Sequence, Step
@@ -50,7 +51,15 @@ class ActivationRefused(Exception):
 
 
 def locked(pk: int) -> Sequence:
-    """The sequence, held until the end of the transaction against whoever starts, pauses or edits it too."""
+    """The sequence, held until the end of the transaction against whoever starts, pauses or edits it too.
+
+    Its mailboxes are locked first, as everybody locks them before sequences (`permission.py`): their bells ring later.
+    """
+    by_sequence, by_step = Sequence.objects.filter(pk=pk), Step.objects.filter(sequence=pk)
+    mailboxes = MailConnection.objects.filter(
+        Q(pk__in=by_sequence.values("connection")) | Q(pk__in=by_step.values("connection"))
+    )
+    list(mailboxes.order_by("pk").select_for_update(no_key=True).values_list("pk"))
     lock = Sequence.objects.select_for_update(of=("self",), no_key=True)
     return lock.select_related("organization", "owner", "connection").get(pk=pk)
 

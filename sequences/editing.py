@@ -8,6 +8,7 @@ from django.db.models import ProtectedError
 
 from accounts.auditing import record
 from accounts.models import User
+from mailconnect import first_emails
 from sequences import activating
 from sequences.checking import order_complaints
 from sequences.models import Enrollment, Sequence, Step
@@ -84,6 +85,8 @@ def save_step(*, step: Step, actor: User, now: datetime) -> None:
     _refuse_disorder(changed, locked)
     step.save()
     _record(locked, "step.changed", actor, now, position=step.position)
+    if step.position == 1 and (kept.subject, kept.body) != (step.subject, step.body):
+        first_emails.withdraw(organization=locked.organization, sequence_id=locked.pk, actor=actor, now=now)
     _follow(locked, before, changed, actor, now)
 
 

@@ -50,6 +50,13 @@ PAUSED: dict[str, tuple[str, str]] = {
     ),
 }
 
+# Why an email was refused at the moment of sending, where that is not the reason of the pause itself.
+REFUSED: dict[str, tuple[str, str]] = {
+    "not_connected": ("The mailbox was not connected.", "It leaves once the sequence goes on."),
+    "owner_inactive": ("The mailbox's owner was deactivated.", "It leaves once the sequence goes on."),
+    "initiator_inactive": ("Who ran the sequence was deactivated.", "It leaves once the sequence goes on."),
+}
+
 HELD: dict[str, tuple[str, str]] = {
     "missing_value": (
         "A token in the next email has no value for this candidate, and no default.",

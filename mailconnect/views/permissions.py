@@ -106,9 +106,30 @@ def revoke(request: MemberRequest, pk: int) -> HttpResponse:
     return redirect("mailconnect:permissions" if is_own else "mailconnect:overview")
 
 
+@require_GET
+@login_required
+def ask(request: MemberRequest) -> HttpResponse:
+    """Whose mailbox to ask for: those of colleagues that the person may not use yet."""
+    user, now, text = request.user, timezone.now(), request.GET.get("q", "").strip()[:100]
+    sequence_id = _own_sequence(user, request.GET.get("sequence", ""))
+    usable = MailConnection.objects.usable_by(user, now, sequence_id=sequence_id)
+    others = access.colleagues_connections(user, text).exclude(pk__in=usable.values("pk"))
+    page = Paginator(others, A_PAGE).get_page(request.GET.get("page"))
+    waiting = DelegationRequest.objects.filter(
+        requester=user, state=DelegationRequest.State.REQUESTED, lapses_at__gt=now, connection__in=page.object_list
+    )
+    context = {
+        "page": page,
+        "q": text,
+        "sequence_id": sequence_id,
+        "waiting": dict(waiting.values_list("connection", "pk")),
+    }
+    return render(request, "mailconnect/permissions/ask.html", context)
+
+
 @require_http_methods(["GET", "POST"])
 @login_required
-def ask(request: MemberRequest, connection_pk: int) -> HttpResponse:
+def ask_for(request: MemberRequest, connection_pk: int) -> HttpResponse:
     """`sequence`, in the address, is the sequence that the person wants to send: the owner sees its name."""
     connection = access.get_colleagues_connection(request.user, connection_pk)
     sequence_id = _own_sequence(request.user, request.GET.get("sequence", ""))
@@ -129,7 +150,7 @@ def ask(request: MemberRequest, connection_pk: int) -> HttpResponse:
         return redirect("mailconnect:request", made.pk)
     names = stopping.sequence_names([sequence_id] if sequence_id else [], request.user.organization_id)
     context = {"form": form, "connection": connection, "sequence_name": names.get(sequence_id or 0, "")}
-    return render(request, "mailconnect/permissions/ask.html", context)
+    return render(request, "mailconnect/permissions/ask_for.html", context)
 
 
 @require_GET

@@ -10,7 +10,7 @@ from sequences import access, receipts, reporting
 from sequences.access import MemberRequest
 from sequences.cleaning import for_page
 from sequences.models import Message
-from sequences.reasons import HELD, PAUSED, STOPPED, WAITING
+from sequences.reasons import HELD, PAUSED, REFUSED, STOPPED, WAITING
 from sequences.views.head import head, row_id
 
 TONES: dict[str, str] = {
@@ -62,7 +62,7 @@ def message_page(request: MemberRequest, pk: int) -> HttpResponse:
 
 def why(reason: str) -> str:
     """A message's reason in words, wherever it comes from."""
-    for known in (HELD, PAUSED, STOPPED, SENTENCES):
+    for known in (HELD, PAUSED, REFUSED, STOPPED, SENTENCES):
         if reason in known:
             return " ".join(known[reason])
     return WAITING.get(reason, reason)

@@ -38,7 +38,7 @@ def test_from_the_sequences_sender_reaches_the_owner_with_its_name(
     mailbox: MailConnection, alice: User, bob: User, client_of: Callable[[User], Client]
 ) -> None:
     sequence = running(bob, mailbox, state=Sequence.State.DRAFT)
-    ask = reverse("mailconnect:ask", args=[mailbox.pk])
+    ask = reverse("mailconnect:ask_for", args=[mailbox.pk])
 
     client_of(bob).post(f"{ask}?sequence={sequence.pk}", {"note": "For the Berlin roles"})
 
@@ -54,7 +54,7 @@ def test_does_not_carry_the_name_of_somebody_elses_sequence(
     mailbox: MailConnection, bob: User, carol: User, client_of: Callable[[User], Client]
 ) -> None:
     secret = running(carol, mailbox, "Carol's secret")
-    ask = f"{reverse('mailconnect:ask', args=[mailbox.pk])}?sequence={secret.pk}"
+    ask = f"{reverse('mailconnect:ask_for', args=[mailbox.pk])}?sequence={secret.pk}"
     client = client_of(bob)
 
     assert "secret" not in client.get(ask).content.decode()
@@ -210,4 +210,4 @@ def test_is_nobody_elses_to_see_or_to_answer(
 def test_cannot_be_made_for_a_mailbox_of_another_organization(
     mailbox: MailConnection, mallory: User, client_of: Callable[[User], Client]
 ) -> None:
-    assert client_of(mallory).post(reverse("mailconnect:ask", args=[mailbox.pk])).status_code == 404
+    assert client_of(mallory).post(reverse("mailconnect:ask_for", args=[mailbox.pk])).status_code == 404

@@ -7,12 +7,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from accounts.models import Notification, User
+from accounts.models import AuditEvent, Notification, User
 from mailconnect import ending, granting
 from mailconnect.granting import Terms
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 from mailconnect.permission import Permit, Refusal
-from sequences import pausing
+from sequences import editing, first_emails, pausing
 from sequences.models import Message, Sequence
 from tests.mailconnect.owning import connected, granted
 from tests.sequences.permitting import permit_and_stamp, ready, running
@@ -167,6 +167,19 @@ class TestAFirstEmail:
         approval.refresh_from_db()
         assert approval.declined_at is None
         assert Notification.objects.filter(user=alice, kind="first_email").count() == 2
+
+    def test_that_is_rewritten_after_its_approval_must_be_approved_anew(
+        self, email: Message, sequence: Sequence, alice: User, bob: User, now: datetime
+    ) -> None:
+        first_emails.approve(approval=FirstEmailApproval.objects.get(), actor=alice, now=now)
+        step = sequence.steps.get()
+        step.body = "<p>Something else</p>"
+
+        editing.save_step(step=step, actor=bob, now=now)
+
+        [refusal] = refused([email], now)
+        assert refusal.reason == "awaiting_approval"
+        assert AuditEvent.objects.get(action="first_email.rewritten").details["was_approved"] is True
 
     def test_is_nobody_elses_to_see_or_to_answer(
         self, email: Message, bob: User, ada: User, mallory: User, client_of: Callable[[User], Client]
