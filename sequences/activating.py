@@ -6,6 +6,7 @@ on where the one before stopped, also where that one died.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
@@ -22,7 +23,6 @@ from sequences.models import Enrollment, Message, Sequence, Step
 from sequences.planning import counts_from, due_again, mailbox_of
 from sequences.reasons import HELD, PAUSED
 from sequences.scheduling import NeverOpen
-from sequences.tasks import ring_soon
 from sequences.windows import window_for
 
 CHUNK = 500
@@ -157,10 +157,9 @@ def plan_rest(pk: int) -> None:
         pass
 
 
-def pick_up() -> None:
-    """A task of every minute: go on with sequences that were left starting by a task that died."""
-    left = timezone.now() - PICK_UP_AFTER
-    for pk in Sequence.objects.filter(starting_at__lt=left).values_list("pk", flat=True):
+def pick_up(now: datetime) -> None:
+    """Once a minute: go on with sequences that were left starting by a task that died."""
+    for pk in Sequence.objects.filter(starting_at__lt=now - PICK_UP_AFTER).values_list("pk", flat=True):
         async_task("sequences.activating.plan_rest", pk)
 
 
@@ -238,7 +237,8 @@ def _ring(enrollments: QuerySet[Enrollment]) -> None:
     due = enrollments.filter(state=Enrollment.State.ACTIVE, due_at__isnull=False).order_by()
     for connection_id, first in due.values_list("connection").annotate(first=Min("due_at")):
         queue.ring([connection_id], at=first)
-    transaction.on_commit(ring_soon)
+    # `tasks.ring_soon()`, which cannot be imported here: tasks import this module.
+    transaction.on_commit(partial(async_task, "sequences.tasks.tick"))
 
 
 @transaction.atomic

@@ -227,7 +227,7 @@ def test_is_picked_up_when_its_task_died(sequence: Sequence, now: datetime) -> N
     fresh = sequence_of(sequence.owner, sequence.connection, starting_at=now)
     Sequence.objects.filter(pk=sequence.pk).update(starting_at=now - timedelta(minutes=3))
 
-    activating.pick_up()
+    activating.pick_up(now)
 
     assert [queued.task["args"] for queued in OrmQ.objects.all()] == [(sequence.pk,)]
     assert fresh.starting_at == now
