@@ -37,7 +37,7 @@ def tick() -> None:
     On each machine one pump also waits for what becomes due within its time, as long as no other task wants its place.
     """
     with _lingering() as may_linger:
-        Pump(stop=heartbeat.is_ending).run(linger=lambda: may_linger and not get_broker().queue_size())
+        Pump(stop=heartbeat.is_ending, others_wait=_others_wait).run(linger=may_linger)
         next_at = queue.next_moment()
     if may_linger and next_at and next_at < timezone.now() + SOON and not heartbeat.is_ending():
         ring_soon()
@@ -72,6 +72,10 @@ def make_schedules() -> None:
             continue
         Schedule.objects.filter(pk__in=[extra.pk for extra in alike[1:]]).delete()
         Schedule.objects.filter(pk=alike[0].pk).update(func=function, minutes=minutes, repeats=-1)
+
+
+def _others_wait() -> bool:
+    return bool(get_broker().queue_size())
 
 
 @contextmanager

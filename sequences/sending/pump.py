@@ -70,11 +70,15 @@ class _Mind:
         return self.plans
 
 
+def never() -> bool:
+    return False
+
+
 class Pump:
     """Sends what is due, until its time is over or nothing is left.
 
-    `clock` tells the time of due dates; `stop` is asked whether to wind up early; `observe` is told each point of the
-    way: before and after every commit, before, during and after every call.
+    `clock` tells the time of due dates; `stop` is asked whether to wind up early, `others_wait` whether not to linger;
+    `observe` is told each point of the way: before and after every commit, before, during and after every call.
     """
 
     def __init__(
@@ -84,7 +88,8 @@ class Pump:
         pace: Pace | None = None,
         in_flight: int = 128,
         observe: Callable[[str], None] = unobserved,
-        stop: Callable[[], bool] = lambda: False,
+        stop: Callable[[], bool] = never,
+        others_wait: Callable[[], bool] = never,
         breaker: Breaker = _breaker,
     ) -> None:
         self.tally = Tally()
@@ -92,6 +97,7 @@ class Pump:
         self._pace = pace or Pace()
         self._observe = observe
         self._stop = stop
+        self._others_wait = others_wait
         self._breaker = breaker
         self._owner = uuid4()
         self._outbox = Outbox(observe=observe)
@@ -102,8 +108,8 @@ class Pump:
         self._ends = 0.0
         self._look_at = 0.0  # monotonic: when to look for due mailboxes again
 
-    def run(self, *, seconds: float = SECONDS, linger: Callable[[], bool] | None = None) -> Tally:
-        """It waits for what becomes due within its time, as long as `linger` says so."""
+    def run(self, *, seconds: float = SECONDS, linger: bool = False) -> Tally:
+        """With `linger` it waits for what becomes due within its time, unless others want its place."""
         self._ends = time.monotonic() + seconds
         try:
             while self._goes_on(linger):
@@ -132,13 +138,13 @@ class Pump:
             self._came_back(errand, outcome)
         self._commit()
 
-    def _goes_on(self, linger: Callable[[], bool] | None) -> bool:
+    def _goes_on(self, linger: bool) -> bool:
         if self._crew.out or self._mailboxes:
             return time.monotonic() < self._ends + ENDING_SECONDS
         if self._is_ending():
             return False
         if time.monotonic() < self._look_at:  # the last look found nothing
-            return linger is not None and linger() and self._waits_for_next()
+            return linger and not self._others_wait() and self._waits_for_next()
         return True
 
     def _is_ending(self) -> bool:

@@ -22,10 +22,6 @@ State = Message.State
 ALICE = "alice@demo.example"
 
 
-def always() -> bool:
-    return True
-
-
 def pace(**fields: Any) -> Pace:
     return Pace(**{"per_minute": None} | fields)
 
@@ -89,7 +85,7 @@ def test_delivers_every_due_email_once_and_finishes(tenant: SandboxTenant, seque
 def test_settles_when_the_copy_is_in_sent_items(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
     enrolled(sequence, 3, now)
 
-    pump(pace=pace(settle_seconds=0.5)).run(seconds=5, linger=always)
+    pump(pace=pace(settle_seconds=0.5)).run(seconds=5, linger=True)
 
     ids = {mail.id for mail in tenant.sent(ALICE, 3)}
     assert states() == {State.SENT: 3}
@@ -364,7 +360,7 @@ def test_never_outruns_30_a_minute(
 ) -> None:
     enrolled(sequence, 5, now)
 
-    pump(pace=Pace()).run(seconds=5, linger=always)
+    pump(pace=Pace()).run(seconds=5, linger=True)
 
     assert 2 <= len(tenant.messages(ALICE, "")) <= 3
 
@@ -489,7 +485,7 @@ def test_gives_up_a_thread_whose_first_email_is_gone(
     sequence = active_sequence(alice, mailbox, ("<p>Hello</p>", "<p>Again</p>"))
     Step.objects.filter(position=2).update(delay=2)
     enrolled(sequence, 1, now)
-    pump(pace=pace(settle_seconds=0.2)).run(seconds=3, linger=always)
+    pump(pace=pace(settle_seconds=0.2)).run(seconds=3, linger=True)
     assert states() == {State.SENT: 1}
     tenant.delete(ALICE, tenant.sent(ALICE, 1)[0].id)
 
