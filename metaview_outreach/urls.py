@@ -9,6 +9,8 @@ from django.views.generic import RedirectView
 # Before `admin.site.urls` is read: the admin is entered through the same door, with its limits and second factor.
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.site_header = admin.site.site_title = "Metaview Outreach"
+admin.site.index_title = "Operators"
 # A row of the queue can name any function to run; allauth's pages would show the second factor's secret and let staff
 # declare any address verified.
 for app in ("django_q", "account", "mfa"):

@@ -14,7 +14,8 @@
       theme: "snow",
       modules: { toolbar: [["bold", "italic", "underline", "link"], [{ list: "bullet" }, { list: "ordered" }], ["clean"]] },
     });
-    quill.clipboard.dangerouslyPasteHTML(area.value, "silent");
+    // Not dangerouslyPasteHTML(): it would take the focus.
+    quill.setContents(quill.clipboard.convert({ html: area.value }), "silent");
     quill.root.setAttribute("role", "textbox");
     quill.root.setAttribute("aria-multiline", "true");
     quill.root.setAttribute("aria-label", document.querySelector(`label[for="${area.id}"]`)?.textContent.trim() ?? "Text");
