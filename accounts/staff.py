@@ -27,6 +27,8 @@ class OwnOrganization(admin.ModelAdmin):  # type: ignore[type-arg]
     """Staff who are not superusers see their own organization. `organization_path` leads there from the row."""
 
     organization_path = "organization"
+    list_per_page = 50
+    show_full_result_count = False  # a million rows are not counted for a page
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)

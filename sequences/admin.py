@@ -3,38 +3,15 @@
 Staff who are not superusers see their own organization only.
 """
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import User
+from accounts.staff import OwnOrganization, ReadOnly
 from sequences.models import Candidate, CandidateImport, Enrollment, Heartbeat, Message, Sequence, Step, Suppression
 
 
-class LookOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows are made and changed by the pages alone. `organization_path`: the way from a row to its organization."""
-
-    organization_path = "organization"
-    list_per_page = 50
-    show_full_result_count = False  # a million rows are not counted for a page
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        assert isinstance(request.user, User)
-        if request.user.is_superuser:
-            return rows
-        return rows.filter(**{self.organization_path: request.user.organization_id})
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+class LookOnly(ReadOnly, OwnOrganization):
+    """Rows are made and changed by the pages alone."""
 
 
 @admin.register(Sequence)
@@ -101,12 +78,10 @@ class CandidateImportAdmin(LookOnly):
 
 
 @admin.register(Heartbeat)
-class HeartbeatAdmin(LookOnly):
+class HeartbeatAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Of the site, not of an organization: for superusers."""
 
     list_display = ("name", "beat_at")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super(LookOnly, self).get_queryset(request)
-        assert isinstance(request.user, User)
-        return rows if request.user.is_superuser else rows.none()
+    def has_view_permission(self, request: HttpRequest, obj: Heartbeat | None = None) -> bool:
+        return bool(request.user.is_superuser)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from accounts import inviting, leaving
 from accounts.auditing import record
@@ -114,7 +115,7 @@ def _running(alice: User, connection: MailConnection, people: list[Candidate], n
     add_step(sequence, 1, subject="A question, {{ first_name }}", body=FIRST)
     add_step(sequence, 2, delay=3, delay_unit="business_days")
     add_step(sequence, 3, delay=1, delay_unit="days")
-    states = [
+    states: list[dict[str, Any]] = [
         {"state": "active", "next_position": 2, "due_at": now + timedelta(days=2), "last_sent_at": now},
         {"state": "active", "next_position": 1, "due_at": now + timedelta(minutes=20)},
         {"state": "held", "reason": "missing_value", "detail": "company"},
@@ -139,7 +140,7 @@ def _reason(state: str) -> str:
     return {"refused": "no_permission", "failed": "recipient_refused", "unknown": "outcome_unknown"}.get(state, "")
 
 
-def _left(sequence: Sequence, person: Candidate, now: datetime, **fields: object) -> Message:
+def _left(sequence: Sequence, person: Candidate, now: datetime, **fields: Any) -> Message:
     enrollment, _ = Enrollment.objects.get_or_create(
         sequence=sequence,
         candidate=person,
