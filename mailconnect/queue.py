@@ -29,6 +29,9 @@ _LATER = {
     "postgresql": "statement_timestamp() + interval '{} seconds'",
     "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '+{} seconds')",
 }
+# A rest was told from outside of the lease: whoever works on the mailbox does not know of it, and leaves it in place.
+OWN_LIMIT = "tenant_limit"
+_RESTS = f"{_TABLE}.held_reason = '{OWN_LIMIT}' AND {_TABLE}.held_until > {_NOW[database.vendor]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,12 @@ def ring(connection_ids: Iterable[int], *, at: datetime) -> None:
     sooner = Case(When(Q(due_at=None) | Q(due_at__gt=at), then=at), default=F("due_at"))
     for connection_id in sorted(set(connection_ids)):  # one order for all, against deadlocks
         MailConnection.objects.filter(pk=connection_id).update(due_at=sooner)
+
+
+def rest(connection_id: int, *, until: datetime) -> None:
+    """Microsoft refuses mail of the mailbox for its company's limit: nothing leaves before `until`."""
+    shorter = Q(held_until=None) | Q(held_until__lt=until)
+    MailConnection.objects.filter(shorter, pk=connection_id).update(held_until=until, held_reason=OWN_LIMIT)
 
 
 def lease(owner: UUID, *, now: datetime, limit: int) -> list[Lease]:
@@ -116,8 +125,9 @@ def count_sent(rows: Sequence[tuple[Lease, int, date, datetime | None]]) -> None
         "id bigint, count integer, day date, next_at timestamptz",
         [(lease.connection_id, count, day, next_at) for lease, count, day, next_at in rows],
         f"UPDATE {_TABLE} SET sent_count = v.count + CASE WHEN sent_on = v.day THEN sent_count ELSE 0 END, "
-        "sent_on = v.day, held_until = COALESCE(v.next_at, held_until), "
-        "held_reason = CASE WHEN v.next_at IS NULL THEN held_reason ELSE 'spacing' END "
+        "sent_on = v.day, "
+        f"held_until = CASE WHEN {_RESTS} THEN {_TABLE}.held_until ELSE COALESCE(v.next_at, held_until) END, "
+        f"held_reason = CASE WHEN {_RESTS} OR v.next_at IS NULL THEN held_reason ELSE 'spacing' END "
         f"FROM v WHERE {_TABLE}.id = v.id",
     )
 
@@ -146,7 +156,8 @@ def release(releases: Sequence[Release]) -> None:
         ],
         f"UPDATE {_TABLE} SET lease_owner = NULL, lease_until = NULL, "
         f"due_at = CASE WHEN due_at = lease_until THEN v.next ELSE {sooner[database.vendor]} END, "
-        "held_until = v.held_until, held_reason = v.held_reason, failures = v.failures "
+        f"held_until = CASE WHEN {_RESTS} THEN {_TABLE}.held_until ELSE v.held_until END, "
+        f"held_reason = CASE WHEN {_RESTS} THEN {_TABLE}.held_reason ELSE v.held_reason END, failures = v.failures "
         f"FROM v WHERE {_TABLE}.id = v.id AND lease_epoch = v.epoch AND lease_owner IS NOT NULL",
     )
 

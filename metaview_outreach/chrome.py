@@ -12,7 +12,12 @@ from django.utils.functional import SimpleLazyObject
 from accounts.models import Notification, User
 
 # Label and address by name; a page that this installation does not have is left out.
-MAIN = (("Sequences", "sequences:list"), ("Candidates", "sequences:candidates"), ("Settings", "mailconnect:settings"))
+MAIN = (
+    ("Sequences", "sequences:list"),
+    ("Replies", "sequences:replies"),
+    ("Candidates", "sequences:candidates"),
+    ("Settings", "mailconnect:settings"),
+)
 SENDING = (
     ("Mailbox", "mailconnect:settings"),
     ("Permissions", "mailconnect:permissions"),

@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from mailconnect.models import MailConnection
-from sequences.models import Candidate, CandidateImport, Enrollment, Message, Sequence, Step
+from sequences.models import Candidate, CandidateImport, Enrollment, IncomingMail, Message, Sequence, Step
 
 
 class MemberRequest(HttpRequest):
@@ -60,6 +60,11 @@ def get_own_message(user: User, pk: int) -> Message:
     message = get_message(user, pk)
     _editable(user, message.sequence)
     return message
+
+
+def get_incoming(user: User, pk: int) -> IncomingMail:
+    """What came in, if it answers an own sequence or came into the own mailbox; an admin's is all of it."""
+    return get_object_or_404(IncomingMail.objects.of(user), pk=pk)
 
 
 def get_candidate(user: User, pk: int) -> Candidate:

@@ -197,13 +197,14 @@ def _plan(enrollment: Enrollment, sequence: Sequence, steps: dict[int, Step], no
         return
     enrollment.connection = mailbox_of(step, sequence)
     try:
-        enrollment.due_at = due_again(
+        due = due_again(
             step=step,
             sequence=sequence,
             candidate_zone=enrollment.candidate.time_zone,
             previous=counts_from(enrollment, sequence),
             now=now,
         ).moment
+        enrollment.due_at = max(due, enrollment.away_until or due)
     except NeverOpen as never:
         enrollment.state, enrollment.reason, enrollment.due_at = Enrollment.State.HELD, never.reason, None
 

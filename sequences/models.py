@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from mailconnect.models import DelegationGrant, MailConnection
+from sequences.reasons import ANSWERED, CORRECTIONS
 
 
 class SequenceQuerySet(models.QuerySet["Sequence"]):
@@ -171,6 +172,8 @@ class Enrollment(models.Model):
     # When the next step is due; none while a message is under way, and once there is no next step.
     due_at = models.DateTimeField(null=True, blank=True)
     last_sent_at = models.DateTimeField(null=True, blank=True)
+    # An automatic reply says that the candidate is away: nothing is due before.
+    away_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -286,10 +289,101 @@ class Message(models.Model):
             models.Index(fields=["sequence", "state", "id"], name="messages_of_sequence"),
             models.Index(fields=["sequence", "id"], name="messages_in_order"),
             models.Index(fields=["permitted_to", "-permitted_at"], name="messages_by_person"),
+            # For what comes in: which of ours does it answer?
+            models.Index(
+                fields=["connection", "internet_message_id"],
+                condition=~Q(internet_message_id=""),
+                name="messages_by_internet_id",
+            ),
+            models.Index(
+                fields=["connection", "conversation_id"],
+                condition=~Q(conversation_id=""),
+                name="messages_by_conversation",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"Message {self.key}"
+
+
+class IncomingMailQuerySet(models.QuerySet["IncomingMail"]):
+    def of(self, user: User) -> "IncomingMailQuerySet":
+        """What `user` may read: answers to the own sequences and in the own mailbox; an admin, all."""
+        own = self.filter(organization=user.organization_id)
+        return own if user.is_admin else own.filter(Q(sequence__owner=user) | Q(connection__owner=user))
+
+    def for_pages(self) -> "IncomingMailQuerySet":
+        """The newest first, with what `_incoming.html` shows of each."""
+        related = self.select_related("enrollment__candidate", "sequence", "connection", "corrected_by")
+        return related.order_by("-received_at", "-id")
+
+    def forget_texts(self) -> int:
+        """A candidate's data is erased: what is left says that something came, and what followed."""
+        return self.update(from_address="", subject="", preview="")
+
+
+class IncomingMail(models.Model):
+    """An email that answers one of ours, and what we made of it.
+
+    Of the text only a short preview is kept: the email itself stays in the mailbox, where its owner has it.
+    """
+
+    class Kind(models.TextChoices):
+        REPLY = "reply", "Reply"
+        AUTO_REPLY = "auto_reply", "Automatic reply"
+        BOUNCE = "bounce", "Bounce"
+        OPT_OUT = "opt_out", "Opt-out"
+        OTHER = "other", "Other"  # a delay report, a receipt, a colleague in the thread: only noted
+
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="incoming_mails")
+    connection = models.ForeignKey(MailConnection, models.PROTECT, related_name="incoming_mails")
+    message = models.ForeignKey(Message, models.PROTECT, related_name="incoming_mails")  # the one that it answers
+    enrollment = models.ForeignKey(Enrollment, models.PROTECT, related_name="incoming_mails")
+    sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="incoming_mails")
+
+    internet_message_id = models.CharField(max_length=300)
+    received_at = models.DateTimeField()
+    from_address = models.EmailField(blank=True)
+    subject = models.CharField(max_length=255, blank=True)
+    preview = models.CharField(max_length=200, blank=True)
+
+    kind = models.CharField(max_length=10, choices=Kind)
+    because = models.CharField(max_length=300)  # what shows the kind, as part of a sentence
+    status = models.CharField(max_length=12, blank=True)  # of a bounce, for example 5.1.1
+    back_after = models.DateField(null=True, blank=True)  # of an automatic reply, where it names a day
+    # What followed from it, to be undone if the verdict is corrected: see `replies.effects`.
+    effects = models.JSONField(default=dict)
+    corrected_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+", editable=False)
+    corrected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = IncomingMailQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "internet_message_id"], name="one_row_per_incoming_mail"),
+            models.CheckConstraint(
+                condition=Q(corrected_by=None, corrected_at=None)
+                | Q(corrected_by__isnull=False, corrected_at__isnull=False),
+                name="corrected_by_somebody_at_some_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-received_at", "-id"], name="incoming_of_organization"),
+            models.Index(fields=["sequence", "-received_at", "-id"], name="incoming_of_sequence"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} to message {self.message_id}"
+
+    @property
+    def consequence(self) -> str:
+        return ANSWERED[self.kind]
+
+    @property
+    def corrections(self) -> list[tuple[str, str]]:
+        """What else it may be: kind, and the button's text."""
+        return CORRECTIONS[self.kind]
 
 
 class CandidateImport(models.Model):

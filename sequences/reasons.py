@@ -102,6 +102,7 @@ WAITING: dict[str, str] = {
     "throttled": "Microsoft asks this mailbox to slow down.",
     "mailbox_unwell": "The mailbox has failed several times in a row, so we give it a rest.",
     "microsoft_unavailable": "Microsoft cannot be reached or is unwell.",
+    "tenant_limit": "Your company's Microsoft 365 has reached its own limit for mail to outsiders.",
     "operator": "There is a setup problem on our side; the operator has been told.",
     "grant_cap": "The permission's daily cap is reached.",
     "awaiting_approval": "The mailbox's owner has not approved the first email yet.",
@@ -111,4 +112,22 @@ WAITING: dict[str, str] = {
 OVERDUE: dict[str, str] = {
     "no_worker": "No worker is running: start `manage.py worker`.",
     "unexplained": "A worker is running, but these emails do not leave; its log says why.",
+}
+
+# What follows from an email that came in, by its kind.
+ANSWERED: dict[str, str] = {
+    "reply": "Nothing more is sent to this candidate automatically.",
+    "auto_reply": "The next email waits until the candidate is back.",
+    "bounce": "The address is no longer written to.",
+    "opt_out": "The address is no longer written to, in any sequence.",
+    "other": "Nothing follows from it.",
+}
+
+# What a person may make of it instead, and how the button is called.
+CORRECTIONS: dict[str, list[tuple[str, str]]] = {
+    "reply": [("auto_reply", "It is automatic"), ("opt_out", "It is an opt-out"), ("other", "It is no answer")],
+    "auto_reply": [("reply", "This is a real reply"), ("opt_out", "It is an opt-out")],
+    "bounce": [("other", "The email arrived"), ("reply", "This is a real reply")],
+    "opt_out": [("reply", "Not an opt-out")],
+    "other": [("reply", "This is a real reply"), ("opt_out", "It is an opt-out")],
 }

@@ -17,11 +17,13 @@ from django_q.tasks import async_task
 from mailconnect import queue
 from sequences import activating, alarms, heartbeat
 from sequences.importing import tasks as importing
+from sequences.replies import looking
 from sequences.sending import Pump
 
 # Every task that comes round: its name, its function (without arguments) and its minutes.
 SCHEDULES = (
     ("send what is due", "sequences.tasks.tick", 1),
+    ("look into mailboxes", "sequences.tasks.look_into_mailboxes", 1),
     ("mail notices", "accounts.tasks.mail_notices", 1),
     ("end permissions", "mailconnect.tasks.expire", 1),
     ("pick up what was interrupted", "sequences.tasks.pick_up", 1),
@@ -54,6 +56,11 @@ def pick_up() -> None:
 
 def raise_alarms() -> None:
     alarms.raise_alarms(timezone.now())
+
+
+def look_into_mailboxes() -> None:
+    """Take in what came back. Rung once a minute; each mailbox is looked into every two minutes at most."""
+    looking.look_into_all(stop=heartbeat.is_ending)
 
 
 def ring_soon() -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from sequences.views import enrollments, messages, permissions, receipts, sequences, steps, suppressions
+from sequences.views import enrollments, messages, permissions, receipts, replies, sequences, steps, suppressions
 
 app_name = "sequences"
 urlpatterns = [
@@ -28,6 +28,7 @@ urlpatterns = [
     path("sequences/<int:pk>/pause/", sequences.pause, name="pause"),
     path("sequences/<int:pk>/archive/", sequences.archive, name="archive"),
     path("sequences/<int:pk>/unarchive/", sequences.unarchive, name="unarchive"),
+    path("sequences/<int:pk>/replies/", replies.sequence_replies, name="sequence_replies"),
     # Steps
     path("sequences/<int:pk>/steps/", steps.steps_page, name="steps"),
     path("sequences/<int:pk>/steps/new/", steps.new_step, name="new_step"),
@@ -43,4 +44,7 @@ urlpatterns = [
     # Do not contact
     path("do-not-contact/", suppressions.suppressions, name="suppressions"),
     path("do-not-contact/<int:pk>/remove/", suppressions.remove_suppression, name="remove_suppression"),
+    # What came back
+    path("replies/", replies.replies_page, name="replies"),
+    path("replies/<int:pk>/correct/", replies.correct_reply, name="correct_reply"),
 ]

@@ -124,7 +124,10 @@ def next_step(letter: Letter, left_at: datetime) -> Step:
 
 
 def advance(steps: Sequence[Step]) -> None:
-    """Go on with the enrollments. One that was held or stopped meanwhile stays so, but remembers how far it came."""
+    """Go on with the enrollments, though not before a candidate who is away is back.
+
+    One that was held or stopped meanwhile stays so, but remembers how far it came.
+    """
     bulk.run(
         "id bigint, position bigint, next_position bigint, mailbox bigint, due_at timestamptz, "
         "left_at timestamptz, state text, reason text",
@@ -136,7 +139,8 @@ def advance(steps: Sequence[Step]) -> None:
             for step in steps
         ],
         "UPDATE sequences_enrollment SET next_position = v.next_position, connection_id = v.mailbox, "
-        "last_sent_at = v.left_at, due_at = CASE WHEN sequences_enrollment.state = 'active' THEN v.due_at END, "
+        "last_sent_at = v.left_at, due_at = CASE WHEN sequences_enrollment.state <> 'active' THEN NULL "
+        "WHEN v.due_at < away_until THEN away_until ELSE v.due_at END, "
         "reason = CASE WHEN sequences_enrollment.state = 'active' THEN v.reason ELSE sequences_enrollment.reason END, "
         "state = CASE WHEN sequences_enrollment.state = 'active' THEN v.state ELSE sequences_enrollment.state END "
         "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.next_position = v.position",
@@ -170,7 +174,8 @@ def change_enrollments(changes: Sequence[EnrollmentChange]) -> None:
     bulk.run(
         "id bigint, state text, reason text, detail text, due_at timestamptz",
         [(one.enrollment_id, one.state, one.reason, one.detail, one.due_at) for one in changes],
-        "UPDATE sequences_enrollment SET state = v.state, reason = v.reason, detail = v.detail, due_at = v.due_at "
+        "UPDATE sequences_enrollment SET state = v.state, reason = v.reason, detail = v.detail, "
+        "due_at = CASE WHEN v.due_at < away_until THEN away_until ELSE v.due_at END "
         "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.state = 'active'",
     )
 

@@ -10,7 +10,13 @@ from sequences.models import Sequence
 from sequences.reasons import PAUSED
 
 TONES = {"draft": "secondary", "active": "success", "paused": "warning", "archived": "secondary"}
-TABS = {"detail": "Enrollments", "emails": "Emails", "steps": "Steps", "schedule": "Schedule"}
+TABS = {
+    "detail": "Enrollments",
+    "emails": "Emails",
+    "sequence_replies": "Replies",
+    "steps": "Steps",
+    "schedule": "Schedule",
+}
 
 
 def head(user: User, sequence: Sequence, tab: str) -> dict[str, Any]:

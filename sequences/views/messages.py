@@ -9,7 +9,7 @@ from mailconnect.reasons import SENTENCES
 from sequences import access, receipts, reporting
 from sequences.access import MemberRequest
 from sequences.cleaning import for_page
-from sequences.models import Message
+from sequences.models import IncomingMail, Message
 from sequences.reasons import HELD, PAUSED, REFUSED, STOPPED, WAITING
 from sequences.views.head import head, row_id
 
@@ -56,6 +56,7 @@ def message_page(request: MemberRequest, pk: int) -> HttpResponse:
         "receipt": receipts.shown(message),
         "body": for_page(message.body_html),
         "may_edit": access.may_edit(request.user, message.sequence),
+        "mails": IncomingMail.objects.of(request.user).filter(message=message).for_pages()[:20],
     }
     return render(request, "sequences/message.html", context)
 

@@ -1,0 +1,1 @@
+"""What comes back: read from the mailboxes, told apart, matched to what was sent, and what follows from it."""
