@@ -93,7 +93,9 @@ def _suppress(mail: IncomingMail, reason: Suppression.Reason, now: datetime) -> 
         if reason == Suppression.Reason.OPT_OUT:  # the person's own word is the stronger reason
             known.filter(reason=Suppression.Reason.BOUNCED).update(reason=reason)
         return None
-    made = Suppression.objects.create(organization=mail.organization, email=address, reason=reason, created_at=now)
+    wanted = Suppression(organization=mail.organization, email=address, reason=reason, created_at=now)
+    Suppression.objects.bulk_create([wanted], ignore_conflicts=True)  # two at once: the second finds the row there
+    made = known.get()
     record(
         organization=mail.organization,
         actor=None,
