@@ -305,6 +305,20 @@ def continue_held(*, sequence: Sequence, enrollments: QuerySet[Enrollment], acto
     return count
 
 
+def let_go_on(enrollment: Enrollment, now: datetime) -> None:
+    """A held enrollment goes on by a decision that was made elsewhere. In a transaction, with its sequence locked."""
+    enrollment.refresh_from_db()
+    if enrollment.state != Enrollment.State.HELD:
+        return
+    sequence = locked(enrollment.sequence_id)
+    steps = {step.position: step for step in sequence.steps.select_related("connection")}
+    enrollment.state, enrollment.reason, enrollment.detail = Enrollment.State.ACTIVE, "", ""
+    _plan(enrollment, sequence, steps, now)
+    _store([enrollment])
+    if sequence.state == Sequence.State.ACTIVE:
+        _ring(Enrollment.objects.filter(pk=enrollment.pk))
+
+
 def _rest(sequence: Sequence, now: datetime) -> None:
     sequence.paused_reason, sequence.starting_at, sequence.state_changed_at = "", None, now
     sequence.save(update_fields=["state", "paused_reason", "starting_at", "state_changed_at"])

@@ -41,7 +41,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
         label="Days",
         required=False,
         choices=[(str(day), name) for day, name in enumerate(DAY_NAMES, start=1)],
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
 
     class Meta:
@@ -102,7 +102,7 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Step
         fields = ("kind", "connection", "delay", "delay_unit", "at_time", "subject", "body")
         labels = {"kind": "This email", "delay": "Wait", "delay_unit": "Unit", "at_time": "Not before"}
-        help_texts = {"at_time": "With days: the time of day. Empty: as early as the window allows."}
+        help_texts = {"at_time": "A time of day, with days. Empty: as early as the window allows.", "connection": ""}
         widgets = {
             "kind": forms.RadioSelect,
             "at_time": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),

@@ -93,6 +93,24 @@ STOPPED: dict[str, tuple[str, str]] = {
     "recipient_refused": ("Microsoft refused the candidate's address.", "Correct the candidate's address."),
 }
 
+# Why an email ended as it did, or what was found out about it. Refusals of the permission are told as in PAUSED.
+MESSAGE: dict[str, tuple[str, str]] = {
+    "recipients_changed": (
+        "The draft’s recipients were changed in the mailbox, so it was not sent.",
+        "Look at the draft there, then try again or stop.",
+    ),
+    "left_otherwise": (
+        "It left without us: its draft was sent by hand from the mailbox.",
+        "The candidate goes on with the next step.",
+    ),
+    "found_by_hand": ("A colleague found it in Sent Items.", "The candidate goes on with the next step."),
+    "not_there": ("A colleague looked, and it was not in Sent Items.", "It is sent again."),
+    "redrafted": ("Its first draft could not be found, so another was made.", "There is nothing to do."),
+    "resubmitted": ("It was surely not sent the first time.", "It is sent again by itself."),
+    "ErrorInvalidRecipients": ("Microsoft refused the candidate’s address.", "Correct the candidate’s address."),
+    "broken": ("There was a fault on our side.", "Try again; if it fails again, tell your operator."),
+}
+
 # Why an email that is due waits; it goes on by itself.
 WAITING: dict[str, str] = {
     "away": "The mailbox's owner is away: automatic replies are on.",

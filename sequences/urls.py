@@ -41,6 +41,8 @@ urlpatterns = [
     path("enrollments/<int:pk>/unenroll/", enrollments.unenroll, name="unenroll"),
     path("enrollments/<int:pk>/enroll-again/", enrollments.enroll_again, name="enroll_again"),
     path("emails/<int:pk>/", messages.message_page, name="message"),
+    path("emails/<int:pk>/decide/", messages.decide, name="decide"),
+    path("emails/<int:pk>/try-again/", messages.try_again, name="try_again"),
     # Do not contact
     path("do-not-contact/", suppressions.suppressions, name="suppressions"),
     path("do-not-contact/<int:pk>/remove/", suppressions.remove_suppression, name="remove_suppression"),

@@ -1,16 +1,19 @@
 """Pages of emails: all of a sequence, and one with its way, its text and its receipt."""
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
 
 from mailconnect.reasons import SENTENCES
-from sequences import access, receipts, reporting
+from sequences import access, activating, deciding, receipts, reporting
 from sequences.access import MemberRequest
 from sequences.cleaning import for_page
-from sequences.models import IncomingMail, Message
-from sequences.reasons import HELD, PAUSED, REFUSED, STOPPED, WAITING
+from sequences.deciding import AlreadyDecided
+from sequences.models import Enrollment, IncomingMail, Message
+from sequences.reasons import HELD, MESSAGE, PAUSED, REFUSED, STOPPED, WAITING
 from sequences.views.head import head, row_id
 
 TONES: dict[str, str] = {
@@ -57,13 +60,45 @@ def message_page(request: MemberRequest, pk: int) -> HttpResponse:
         "body": for_page(message.body_html),
         "may_edit": access.may_edit(request.user, message.sequence),
         "mails": IncomingMail.objects.of(request.user).filter(message=message).for_pages()[:20],
+        "is_held": deciding.held_by(message),
     }
     return render(request, "sequences/message.html", context)
 
 
+@require_POST
+@login_required
+def decide(request: MemberRequest, pk: int) -> HttpResponse:
+    """It was sent, or it was not: what the person saw in Sent Items."""
+    message = access.get_own_message(request.user, pk)
+    try:
+        if request.POST.get("verdict") == "sent":
+            deciding.was_sent(message=message, actor=request.user, now=timezone.now())
+            messages.success(request, "Noted as sent. The candidate goes on with the next step.")
+        else:
+            deciding.was_not_sent(message=message, actor=request.user, now=timezone.now())
+            messages.success(request, "It will be sent again, after its permission was checked again.")
+    except AlreadyDecided as decided:
+        messages.warning(request, str(decided))
+    return redirect("sequences:message", pk)
+
+
+@require_POST
+@login_required
+def try_again(request: MemberRequest, pk: int) -> HttpResponse:
+    """A failed email begins anew, with the text that its step has now."""
+    message = access.get_own_message(request.user, pk)
+    held = Enrollment.objects.filter(pk=message.enrollment_id, reason="message_failed")
+    now = timezone.now()
+    if activating.continue_held(sequence=message.sequence, enrollments=held, actor=request.user, now=now):
+        messages.success(request, "It will be tried again, with the text that the step has now.")
+    else:
+        messages.warning(request, str(AlreadyDecided()))
+    return redirect("sequences:message", pk)
+
+
 def why(reason: str) -> str:
     """A message's reason in words, wherever it comes from."""
-    for known in (HELD, PAUSED, REFUSED, STOPPED, SENTENCES):
+    for known in (REFUSED, MESSAGE, HELD, PAUSED, STOPPED, SENTENCES):
         if reason in known:
             return " ".join(known[reason])
-    return WAITING.get(reason, reason)
+    return WAITING.get(reason) or (f"Microsoft’s reason: {reason}." if reason else "")
