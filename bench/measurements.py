@@ -1,0 +1,19 @@
+"""What can be measured, by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management import call_command
+
+from bench import sendpath
+
+
+def migrate() -> None:
+    call_command("migrate", verbosity=0)
+    call_command("createcachetable")
+
+
+NAMED: dict[str, Callable[..., Any]] = {
+    "migrate": migrate,
+    "send_path": sendpath.send_path,
+}

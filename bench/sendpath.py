@@ -1,0 +1,55 @@
+"""The whole way of an email: planning, rendering, permit, receipt, every state committed, two calls, settling."""
+
+import random
+import resource
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection as database
+from django.utils import timezone
+
+from bench import population
+from sequences.models import Message
+from sequences.sending import Pace, Pump
+
+
+class Statements:
+    """Counts what is sent to the database, transactions included."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        self.count += 1
+        return execute(sql, *arguments)
+
+
+def send_path(*, emails: int, mailboxes: int, in_flight: int, settle: bool = False) -> dict[str, float]:
+    """Send so many emails from so many mailboxes through one pump. `settle`: until each is seen in Sent Items."""
+    now = timezone.now()
+    people = population.crowd(mailboxes=mailboxes, now=now, delegated=True)
+    population.enroll(people, each=max(1, emails // mailboxes), due_at=now - timedelta(minutes=1))
+    emails = mailboxes * max(1, emails // mailboxes)
+    pace = Pace(per_minute=None, burst=8, settle_seconds=1.0 if settle else 20.0, chance=random.Random(1))
+    statements = Statements()
+    pump = Pump(pace=pace, in_flight=in_flight)
+    cpu, started = _cpu(), time.monotonic()
+    with database.execute_wrapper(statements):
+        pump.run(seconds=300, linger=(lambda: True) if settle else None)
+    seconds, cpu = time.monotonic() - started, _cpu() - cpu
+    left = Message.objects.filter(sequence__in=people.sequences, state__in=["accepted", "sent"]).count()
+    if left != emails:
+        raise RuntimeError(f"{left} of {emails} emails left.")
+    return {
+        "per_second": emails / seconds,
+        "cpu_ms": cpu * 1000 / emails,
+        "statements": statements.count / emails,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

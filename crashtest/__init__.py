@@ -1,0 +1,1 @@
+"""Kill real workers wherever they are, and count: `python -m crashtest` prints point × kills × duplicates × lost."""

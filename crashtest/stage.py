@@ -1,0 +1,98 @@
+"""Where a run takes place: the stand-in, the database, the workers, and the crowds that are sent from."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+from django.utils import timezone
+
+from bench import population
+from bench.databases import PrivatePostgres
+from bench.population import Crowd
+from bench.running import StandIn
+from crashtest import oracle, scaled
+from crashtest.oracle import Verdict
+from crashtest.workers import Crew, pump
+
+# Each request meets one of these now and then; together about one in eight.
+USUAL_FAULTS = {
+    "429": 0.02,
+    "429 with Retry-After": 0.005,
+    "500": 0.01,
+    "502 as HTML": 0.01,
+    "503 after acceptance": 0.02,
+    "504 after acceptance": 0.02,
+    "reset before acceptance": 0.02,
+    "reset after acceptance": 0.02,
+}
+LATENCY = 0.02
+FINISH_SECONDS = 90.0
+
+
+@dataclass
+class Row:
+    """A line of the table."""
+
+    name: str
+    kills: int
+    people: Crowd
+    verdict: Verdict | None = None
+
+
+@dataclass
+class Stage:
+    standin: StandIn
+    crew: Crew
+    chance: random.Random
+    postgres: PrivatePostgres | None = None
+    rows: list[Row] = field(default_factory=list)
+    reached: Counter[str] = field(default_factory=Counter)
+
+    def usual_faults(self, **kinds: float) -> None:
+        """The weather in which workers are killed; `kinds` instead of the usual mix."""
+        self.standin.tell(
+            "faults",
+            latency=LATENCY,
+            settle=scaled.SETTLE,
+            lag=scaled.LAG,
+            new_id_on_send=0.2,
+            kinds=kinds or USUAL_FAULTS,
+        )
+
+    def fair_weather(self) -> None:
+        self.standin.tell("faults", latency=LATENCY, settle=scaled.SETTLE, lag=scaled.LAG)
+
+    def crowd(self, *, mailboxes: int, each: int) -> Crowd:
+        now = timezone.now()
+        people = population.crowd(mailboxes=mailboxes, now=now, delegated=True)
+        population.enroll(people, each=each, due_at=now)
+        return people
+
+    def more(self, people: Crowd) -> None:
+        """Enough to do for the next kill."""
+        if oracle.unfinished(people.sequences) < 2 * len(people.sequences):
+            population.enroll(people, each=2, due_at=timezone.now())
+
+    def finish(self, body: Callable[[], None] | None = None) -> int:
+        """Let healthy workers bring everything to rest. Returns how many emails did not come to rest."""
+        self.crew.end()
+        self.fair_weather()
+        for _ in range(2):
+            self.crew.start(body or pump())
+        everybody = [sequence for row in self.rows for sequence in row.people.sequences]
+        give_up_at = time.monotonic() + FINISH_SECONDS
+        left = oracle.unfinished(everybody)
+        while left and time.monotonic() < give_up_at:
+            time.sleep(0.3)
+            left = oracle.unfinished(everybody)
+        self.crew.end()
+        return left
+
+    def judge(self) -> None:
+        for row in self.rows:
+            row.verdict = oracle.judge(self.standin, row.people.sequences)
+
+
