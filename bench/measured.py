@@ -1,6 +1,6 @@
 """One measurement in a program of its own: `python -m bench.measured NAME --option value` prints a line of JSON.
 
-A program of its own, because Django knows one database per process, and so that nothing is left over from the one before.
+Django knows one database per process, and nothing is left over from the measurement before.
 """
 
 import argparse

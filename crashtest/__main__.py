@@ -1,11 +1,11 @@
-"""`python -m crashtest [--kills 1000] [--database postgresql|sqlite] [--seed 1]`: prints the table, ends with 1 if any fault."""
+"""`python -m crashtest [--kills 1000] [--database sqlite]`: kills, prints the table, ends with 1 after any fault."""
 
 import argparse
 import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from bench.running import StandIn, stand_in
 if TYPE_CHECKING:
     from crashtest.stage import Stage
 
+CALL_SECONDS = 30.0  # a call's timeout in production: no revocation takes longer
 OUTAGE_SECONDS = {False: 5.0, True: 30.0}  # short, long
 
 
@@ -83,27 +84,68 @@ def table(stage: "Stage", left: int, seconds: float) -> bool:
     return left == 0 and all(one.is_clean() for one in verdicts)
 
 
+def prove(stage: "Stage", kills: int) -> bool:
+    """Ours must hold, whatever happens."""
+    started = time.monotonic()
+    play(stage, kills)
+    left = stage.finish()
+    stage.judge()
+    return table(stage, left, time.monotonic() - started)
+
+
+def revoke(stage: "Stage", count: int) -> bool:
+    from crashtest import revoking
+
+    found = revoking.revoke_at_random(stage, count)
+    print("\n" + found.line("revoked at random moments"))
+    return not found.late and max(found.seconds) < CALL_SECONDS
+
+
+def mistrust(stage: "Stage") -> bool:
+    """The controls must fail: what finds no fault in them finds no fault in anything."""
+    from crashtest import controls, revoking
+
+    controls.kill_those(stage, "control: mark after send", controls.mark_after_send, 15)
+    controls.kill_those(stage, "control: mark before send", controls.mark_before_send, 15)
+    controls.short_cool_down(stage, 8)
+    controls.without_an_epoch(stage, 9)
+    stage.judge()
+    for row in stage.rows:
+        if row.verdict:
+            print(f"{row.name:34} {row.verdict.duplicates:5} duplicates {row.verdict.lost:5} lost")
+    late = revoking.revoke_at_random(stage, 60, controls.check_at_start)
+    print(late.line("control: check at start"))
+    after, before, cool_down, epoch = (row.verdict for row in stage.rows if row.verdict)
+    failing = [after.duplicates, before.lost, cool_down.duplicates, epoch.duplicates, late.late]
+    print(f"{sum(map(bool, failing))} of {len(failing)} controls fail, as they must.")
+    return all(failing)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--revocations", type=int, default=None, help="by default as many as kills")
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=["kills", "revocations", "controls"])
     options = parser.parse_args()
+    parts: dict[str, Callable[[Stage], bool]] = {
+        "kills": lambda stage: prove(stage, options.kills),
+        "revocations": lambda stage: revoke(stage, options.revocations or options.kills),
+        "controls": mistrust,
+    }
     with installation(options.database) as (standin, postgres):
-        from crashtest import scaled
-        from crashtest.stage import Stage
-        from crashtest.workers import Crew
+        from crashtest import scaled, stage, workers
 
         scaled.apply()
-        stage = Stage(standin, Crew(), random.Random(options.seed), postgres)
-        started = time.monotonic()
-        try:
-            play(stage, options.kills)
-            left = stage.finish()
-        finally:
-            stage.crew.end()
-        stage.judge()
-        well = table(stage, left, time.monotonic() - started)
+        well = True
+        for name, part in parts.items():
+            if options.only in (None, name):
+                one = stage.Stage(standin, workers.Crew(), random.Random(options.seed), postgres)
+                try:
+                    well &= part(one)
+                finally:
+                    one.crew.end()
     sys.exit(0 if well else 1)
 
 

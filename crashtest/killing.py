@@ -32,7 +32,8 @@ def at_point(stage: Stage, point: str, kills: int) -> None:
     while row.kills < kills:
         stage.more(people)
         doomed = [
-            stage.crew.start(pump(observe=Doom(point, stage.chance.randint(1, 3)))) for _ in range(min(2, kills - row.kills))
+            stage.crew.start(pump(observe=Doom(point, stage.chance.randint(1, 3))))
+            for _ in range(min(2, kills - row.kills))
         ]
         for pid in doomed:
             if stage.crew.wait(pid, PATIENCE):
@@ -56,9 +57,7 @@ def with_a_stepping_clock(stage: Stage, kills: int) -> None:
     _killed(stage, "clock stepped by an hour", kills, bodies, lambda: stage.chance.uniform(0.2, 0.8))
 
 
-def _killed(
-    stage: Stage, name: str, kills: int, bodies: list[Callable[[], None]], life: Callable[[], float]
-) -> None:
+def _killed(stage: Stage, name: str, kills: int, bodies: list[Callable[[], None]], life: Callable[[], float]) -> None:
     """All of them run; one at a time is killed and started again."""
     people = stage.crowd(mailboxes=MAILBOXES, each=3)
     row = Row(name, 0, people)

@@ -3,6 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Q
 
 from bench.running import StandIn
 from sequences.models import Enrollment, Message, Sequence
@@ -73,11 +76,15 @@ def _note(verdict: Verdict, what: str, enrollment: Enrollment, state: str, submi
         )
 
 
-def unfinished(sequences: Iterable[Sequence]) -> int:
-    """Emails that will still move by themselves."""
+def unfinished(sequences: Iterable[Sequence], *, after: datetime | None = None) -> int:
+    """Emails that will still move by themselves; with `after`, those of them that will not before then."""
     found = list(sequences)
     waiting = Enrollment.objects.filter(
         sequence__in=found, sequence__state=Sequence.State.ACTIVE, state=Enrollment.State.ACTIVE, due_at__isnull=False
     )
     moving = Message.objects.filter(sequence__in=found, state__in=UNDER_WAY[1:])
+    if after:
+        held = Q(connection__held_until__gt=after) | Q(connection__due_at__gt=after)
+        waiting = waiting.filter(held | Q(due_at__gt=after))
+        moving = moving.filter(held | Q(check_at__gt=after))
     return waiting.count() + moving.count()

@@ -1,7 +1,7 @@
 """Minutes become seconds, so that a run ends within minutes. The proportions stay: what rests on them is kept true.
 
-Microsoft (the stand-in) settles within SETTLE and its search lags by at most LAG; a call ends within READ. The cool-down
-is longer than all of these and the permit's life together, as in production, where it is 15 minutes.
+Microsoft (the stand-in) settles within SETTLE and its search lags by at most LAG; a call ends within READ. The
+cool-down is longer than all of these and the permit's life together, as in production, where it is 15 minutes.
 """
 
 from datetime import timedelta
@@ -37,6 +37,4 @@ def apply() -> None:
 
 def quick(*, cool_down: float = COOL_DOWN) -> Pace:
     """As fast as it goes: mailboxes without distance between two emails."""
-    return Pace(
-        per_minute=None, burst=3, settle_seconds=0.4, cool_down=timedelta(seconds=cool_down)
-    )
+    return Pace(per_minute=None, burst=3, settle_seconds=0.4, cool_down=timedelta(seconds=cool_down))

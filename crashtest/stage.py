@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -16,6 +16,7 @@ from bench.running import StandIn
 from crashtest import oracle, scaled
 from crashtest.oracle import Verdict
 from crashtest.workers import Crew, pump
+from sequences.models import Sequence
 
 # Each request meets one of these now and then; together about one in eight.
 USUAL_FAULTS = {
@@ -30,6 +31,11 @@ USUAL_FAULTS = {
 }
 LATENCY = 0.02
 FINISH_SECONDS = 90.0
+A_WHILE = timedelta(minutes=2)
+
+
+def an_hour_later() -> datetime:
+    return timezone.now() + timedelta(minutes=62)
 
 
 @dataclass
@@ -76,23 +82,33 @@ class Stage:
         if oracle.unfinished(people.sequences) < 2 * len(people.sequences):
             population.enroll(people, each=2, due_at=timezone.now())
 
-    def finish(self, body: Callable[[], None] | None = None) -> int:
-        """Let healthy workers bring everything to rest. Returns how many emails did not come to rest."""
+    def leave(self, people: Crowd) -> None:
+        """Nobody sends from these any more."""
+        Sequence.objects.filter(pk__in=[one.pk for one in people.sequences]).update(state=Sequence.State.PAUSED)
+
+    def finish(self) -> int:
+        """Let healthy workers bring everything to rest. Returns how many emails did not come to rest.
+
+        Some may wait for an hour, since a clock that was an hour ahead told them to: then that hour passes.
+        """
         self.crew.end()
         self.fair_weather()
-        for _ in range(2):
-            self.crew.start(body or pump())
         everybody = [sequence for row in self.rows for sequence in row.people.sequences]
-        give_up_at = time.monotonic() + FINISH_SECONDS
         left = oracle.unfinished(everybody)
-        while left and time.monotonic() < give_up_at:
-            time.sleep(0.3)
-            left = oracle.unfinished(everybody)
-        self.crew.end()
+        for clock in (timezone.now, an_hour_later):
+            for _ in range(2):
+                self.crew.start(pump(clock=clock))
+            give_up_at = time.monotonic() + FINISH_SECONDS
+            while left > self._waiting_for_long(everybody, clock) and time.monotonic() < give_up_at:
+                time.sleep(0.3)
+                left = oracle.unfinished(everybody)
+            self.crew.end()
         return left
+
+    def _waiting_for_long(self, sequences: list[Sequence], clock: Callable[[], datetime]) -> int:
+        """Emails that wait for a time that is minutes away; none is worth waiting for before their hour comes."""
+        return 0 if clock is an_hour_later else oracle.unfinished(sequences, after=clock() + A_WHILE)
 
     def judge(self) -> None:
         for row in self.rows:
             row.verdict = oracle.judge(self.standin, row.people.sequences)
-
-

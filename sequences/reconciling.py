@@ -19,6 +19,8 @@ LONGEST_COOL_DOWN = timedelta(hours=24)
 # Accepted, yet still in Drafts after this: Exchange will not send it any more.
 STUCK = timedelta(hours=24)
 TIMES_LONGEST_SETTLE = 10
+# A clock that jumps ahead makes any wait look long enough; so many looks, each a pause after the other, it cannot fake.
+LEAST_LOOKS = 3
 
 
 class Then(StrEnum):
@@ -62,7 +64,8 @@ def judge(
     if state == State.DRAFTING:
         return _judge_drafting(drafts, looks)
     if state in (State.SENDING, State.DRAFTED):
-        return _judge_sending(drafts, waited, STUCK if line_stands else cool_down, again)
+        cooled_down = waited >= (STUCK if line_stands else cool_down) and looks >= LEAST_LOOKS
+        return _judge_sending(drafts, cooled_down, again)
     return _judge_accepted(drafts, waited, cool_down)
 
 
@@ -74,12 +77,12 @@ def _judge_drafting(drafts: list[MailItem], looks: int) -> Finding:
     return Finding(then=Then.WAIT)
 
 
-def _judge_sending(drafts: list[MailItem], waited: timedelta, cool_down: timedelta, again: bool) -> Finding:
+def _judge_sending(drafts: list[MailItem], cooled_down: bool, again: bool) -> Finding:
     """A submitted draft looks like one that was not, until Exchange has moved it: wait much longer than that takes.
 
     Once. If it is ambiguous a second time, it is not for us to decide.
     """
-    if waited < cool_down:
+    if not cooled_down:
         return Finding(then=Then.WAIT)
     if len(drafts) != 1 or again:
         return Finding(then=Then.UNKNOWN)

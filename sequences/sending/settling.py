@@ -223,7 +223,7 @@ RETURNING id, enrollment_id
 """
 _STAMP = """
 UPDATE sequences_message SET
-    state = 'sending', draft_id = v.draft, internet_message_id = v.internet_id,
+    state = 'sending', attempts = 0, draft_id = v.draft, internet_message_id = v.internet_id,
     conversation_id = v.conversation, drafted_at = COALESCE(drafted_at, v.now), sending_at = v.now,
     permitted_at = v.now, permitted_to_id = v.person, grant_id = v.grant_id, grant_version = v.version,
     grant_digest = v.digest, receipt_key = v.receipt_key, receipt = v.receipt, check_at = v.check_at

@@ -171,7 +171,7 @@ def test_leaves_to_a_person_what_cannot_be_found_out(tenant: SandboxTenant, sequ
     for mail in tenant.messages(ALICE, ""):
         tenant.delete(ALICE, mail.id)
 
-    for minutes in (2, 40):
+    for minutes in (2, 5, 10, 40):
         pump(clock=lambda minutes=minutes: now + timedelta(minutes=minutes)).run(seconds=5)
 
     assert states() == {State.UNKNOWN: 1}

@@ -1,0 +1,142 @@
+"""Negative controls: what others do, and our own protocol with a rule missing. Each of them must fail.
+
+A crash test that finds nothing wrong with these would find nothing wrong with anything.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from crashtest import killing, scaled
+from crashtest.stage import Row, Stage
+from crashtest.workers import pump
+from mailconnect import queue
+from mailconnect.microsoft.errors import MicrosoftError
+from mailconnect.microsoft.graph import Draft, GraphClient, graph_root
+from mailconnect.microsoft.wire import Wire
+from mailconnect.models import DelegationGrant
+from sequences.models import Enrollment, Sequence
+
+TASK_EMAILS = 10
+TASK_SECONDS = 3.0  # after which a task that was begun and not finished begins anew
+
+
+def mark_after_send() -> None:
+    """Take a due email, send it, then mark it: a task that is delivered at least once."""
+    _one_by_one(before=lambda row: _take(row), after=lambda row: _finish(row))
+
+
+def mark_before_send() -> None:
+    """Mark it, then send it: a task that is delivered at most once."""
+    _one_by_one(before=lambda row: _finish(row), after=lambda row: None)
+
+
+def check_at_start() -> None:
+    """The permission is asked when the task starts; a draft and a queue later, it is sent."""
+
+    def allowed(row: Enrollment) -> bool:
+        live = DelegationGrant.objects.live(timezone.now()).filter(connection=row.connection_id)
+        return live.exists() and _take(row)
+
+    _one_by_one(before=allowed, after=lambda row: _finish(row))
+
+
+def _one_by_one(before: Callable[[Enrollment], bool], after: Callable[[Enrollment], Any]) -> None:
+    """Tasks of a few emails each."""
+    wire = Wire(graph_root())
+    while True:
+        due = Enrollment.objects.filter(
+            state="active", due_at__lte=timezone.now(), sequence__state=Sequence.State.ACTIVE
+        ).order_by("due_at")
+        for row in [row for row in due.select_related("candidate")[:TASK_EMAILS] if before(row)]:
+            with suppress(MicrosoftError):
+                _send(wire, row)
+                after(row)
+        time.sleep(0.02)
+
+
+def _send(wire: Wire, row: Enrollment) -> None:
+    assert row.connection_id
+    graph = GraphClient(wire, row.connection_id, f"box-{row.connection_id}")
+    item = graph.create_draft(
+        Draft(
+            key=str(uuid.uuid4()), to_address=row.candidate.email, to_name="", subject="Hello", body_html="<p>Hello</p>"
+        )
+    )
+    graph._call("POST", f"/me/messages/{item.id}/send", expected=202)
+
+
+def _take(row: Enrollment) -> bool:
+    until = timezone.now() + timedelta(seconds=TASK_SECONDS)
+    return bool(Enrollment.objects.filter(pk=row.pk, due_at=row.due_at).update(due_at=until))
+
+
+def _finish(row: Enrollment) -> bool:
+    return bool(Enrollment.objects.filter(pk=row.pk, state="active").update(state="finished", due_at=None))
+
+
+@contextmanager
+def leases_without_an_epoch() -> Iterator[None]:
+    """Every lease of a mailbox has the same number: who wakes up late cannot be told from who took over."""
+    fetch = queue.bulk.fetch
+
+    def without(statement: str, parameters: Any = ()) -> Any:
+        return fetch(statement.replace("lease_epoch = lease_epoch + 1", "lease_epoch = lease_epoch"), parameters)
+
+    queue.bulk.fetch = without
+    try:
+        yield
+    finally:
+        queue.bulk.fetch = fetch
+
+
+def kill_those(stage: Stage, name: str, body: Callable[[], None], kills: int) -> None:
+    """Kill workers of a control at random times, as `killing.at_random_times` kills ours."""
+    people = stage.crowd(mailboxes=killing.MAILBOXES, each=6)
+    row = Row(name, 0, people)
+    stage.rows.append(row)
+    stage.standin.tell("faults", latency=0.05)
+    running = [stage.crew.start(body) for _ in range(2)]
+    while row.kills < kills:
+        time.sleep(stage.chance.uniform(0.1, 0.4))
+        pid = running.pop(0)
+        stage.crew.kill(pid)
+        stage.crew.wait(pid, 5)
+        row.kills += 1
+        running.append(stage.crew.start(body))
+    time.sleep(2 * TASK_SECONDS)
+    stage.crew.end()
+    stage.leave(people)
+
+
+def short_cool_down(stage: Stage, kills: int) -> None:
+    """Ours, but Microsoft takes longer to settle than we wait: drafts that were submitted look as if they were not."""
+    people = stage.crowd(mailboxes=killing.MAILBOXES, each=6)
+    row = Row("control: cool-down too short", 0, people)
+    stage.rows.append(row)
+    slow = 6 * scaled.COOL_DOWN
+    stage.standin.tell("faults", latency=0.02, settle=slow, kinds={"reset after acceptance": 0.3})
+    body = pump(cool_down=0.2)
+    for _ in range(kills):
+        pid = stage.crew.start(body)
+        time.sleep(stage.chance.uniform(0.5, 1.5))
+        stage.crew.kill(pid)
+        stage.crew.wait(pid, 5)
+        row.kills += 1
+    stage.crew.start(body)
+    time.sleep(4 * scaled.LEASE)
+    stage.crew.end()
+    stage.leave(people)
+
+
+def without_an_epoch(stage: Stage, stops: int) -> None:
+    """Ours, but a worker that wakes up after its lease is not fenced off."""
+    stage.usual_faults(**{"429": 0.4})
+    with leases_without_an_epoch():
+        killing.stopped_past_the_lease(stage, stops, name="control: lease without an epoch")
+    stage.usual_faults()
