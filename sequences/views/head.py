@@ -1,13 +1,16 @@
 """What stands above every tab of a sequence: its state with the reason and the way on, its numbers, its tabs."""
 
+from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import User
+from mailconnect.models import MailConnection
 from sequences import access, reporting
 from sequences.models import Sequence
-from sequences.reasons import PAUSED
+from sequences.reasons import PAUSED, WAITING
 
 TONES = {"draft": "secondary", "active": "success", "paused": "warning", "archived": "secondary"}
 TABS = {
@@ -34,8 +37,22 @@ def head(user: User, sequence: Sequence, tab: str) -> dict[str, Any]:
             | {"count": counts.get(name)}
             for name, text in TABS.items()
         ],
+        "waiting": _waiting(sequence, timezone.now()) if sequence.state == Sequence.State.ACTIVE else [],
         "waits_for_start": numbers["active"] and sequence.state != Sequence.State.ACTIVE and not sequence.starting_at,
     }
+
+
+def _waiting(sequence: Sequence, now: datetime) -> list[tuple[str, datetime | None]]:
+    """Why nothing leaves at the moment although it runs, and until when, where that is known."""
+    mailbox = sequence.connection
+    holds = [(row.held_reason, row.held_until) for row in (sequence, mailbox) if row]
+    found: list[tuple[str, datetime | None]] = [
+        (WAITING.get(reason, WAITING["mailbox_unwell"]), until) for reason, until in holds if until and until > now
+    ]
+    if mailbox and mailbox.is_away(now):
+        scheduled = mailbox.automatic_replies == MailConnection.AutomaticReplies.SCHEDULED
+        found.append((WAITING["away"], mailbox.away_until if scheduled else None))
+    return found
 
 
 def row_id(text: str | None) -> int | None:

@@ -151,6 +151,7 @@ def activate(request: MemberRequest, pk: int) -> HttpResponse:
         messages.info(request, "The times of all emails are being planned. Then the sequence runs by itself.")
     elif started.state == Sequence.State.ACTIVE:
         messages.success(request, f"“{started.name}” is active.")
+        _remark(request, sequence)
     return redirect("sequences:detail", pk)
 
 
@@ -179,6 +180,17 @@ def unarchive(request: MemberRequest, pk: int) -> HttpResponse:
     activating.unarchive(sequence=sequence, actor=request.user, now=timezone.now())
     messages.success(request, f"“{sequence.name}” is back. It does not send before you start it.")
     return redirect("sequences:detail", pk)
+
+
+def _remark(request: MemberRequest, sequence: Sequence) -> None:
+    """What does not keep a sequence from running, but its owner should know."""
+    found = forecasting.forecast(sequence=access.get_sequence(request.user, sequence.pk), now=timezone.now())
+    if not found.looked_at:
+        messages.info(request, "Nobody is in it yet. Add candidates, and their emails leave by themselves.")
+    if found.incomplete_total:
+        count = found.incomplete_total
+        told = "emails lack a value and are" if count > 1 else "email lacks a value and is"
+        messages.warning(request, f"{count:,} {told} held back; the Schedule names them. The others leave.")
 
 
 def _inherited(sequence: Sequence) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The pages of sequences: …"""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection as database
@@ -249,3 +249,26 @@ def test_take_a_candidate_out_and_in_again(sequence: Sequence, alice: User, clie
     assert "goes on with the next step" in back
     enrollment.refresh_from_db()
     assert (enrollment.state, enrollment.next_position) == (Enrollment.State.ACTIVE, 2)
+
+
+def test_say_what_an_active_sequence_waits_for(sequence: Sequence, alice: User, client_of: ClientOf) -> None:
+    until = datetime.now(UTC) + timedelta(hours=2)
+    Sequence.objects.update(state=Sequence.State.ACTIVE, held_until=until, held_reason="awaiting_approval")
+    MailConnection.objects.update(automatic_replies="always")
+
+    page = client_of(alice).get(reverse("sequences:detail", args=[sequence.pk])).content.decode()
+
+    assert "has not approved the first email yet. It goes on by itself, not before" in page
+    assert "automatic replies are on. It goes on by itself." in page
+
+
+def test_start_a_sequence_and_say_who_is_missing(sequence: Sequence, alice: User, client_of: ClientOf) -> None:
+    address = reverse("sequences:activate", args=[sequence.pk])
+
+    empty = client_of(alice).post(address, follow=True).content.decode()
+    Sequence.objects.update(state=Sequence.State.PAUSED)
+    enrolled(sequence, 2, first_name="")
+    incomplete = client_of(alice).post(address, follow=True).content.decode()
+
+    assert "Nobody is in it yet." in empty
+    assert "2 emails lack a value and are held back" in incomplete
