@@ -24,7 +24,7 @@ CALLS = (
     "token",
 )
 # After these the call has been done, although its caller cannot know.
-DONE_FIRST = {"lost_after", "status_after", "silent_after", "html_after", "garbage", "empty"}
+DONE_FIRST = {"lost_after", "status_after", "silent_after", "html_after", "garbage", "strange", "empty"}
 KINDS = {
     "lost_before": "The connection drops, and nothing was done",
     "lost_after": "It is done, and the answer is lost",
@@ -36,6 +36,7 @@ KINDS = {
     "html": "A proxy's HTML page, nothing was done",
     "html_after": "It is done, and a proxy's HTML page is answered",
     "garbage": "It is done, and the answer is broken JSON",
+    "strange": "It is done, and the answer is JSON of another shape",
     "empty": "It is done, and the answer is empty",
     "slow": "It is done after some seconds",
     "unauthorized": "401, as if the token no longer counted",
@@ -84,6 +85,8 @@ class Fault:
             return Response(self.status or 502, HTML, "text/html")
         if self.kind == "garbage":
             return Response(done.status, b'{"value": [', "application/json")
+        if self.kind == "strange":
+            return Response(done.status, b'{"value": {"hello": ["world"]}}', "application/json")
         if self.kind == "empty":
             return Response(done.status, b"", "application/json")
         return self._error() if self.kind != "slow" else done

@@ -183,8 +183,8 @@ class SandboxTenant:
 
         `call`: any, me, settings, folder, list, get, delta, create_draft, create_reply, patch, move, delete, send,
         token. `kind`: lost_before, lost_after, silent, silent_after, throttled, status, status_after, html,
-        html_after, garbage, empty, slow, unauthorized, claims. Details: `status`, `code`, `seconds`, `retry_after`
-        (text) and `header` (how Retry-After is spelled).
+        html_after, garbage, strange, empty, slow, unauthorized, claims. Details: `status`, `code`, `seconds`,
+        `retry_after` (text) and `header` (how Retry-After is spelled).
         """
         self._control("POST", f"mailbox/{address}/faults", call=call, kind=kind, times=times, skip=skip, **details)
 

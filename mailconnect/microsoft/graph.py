@@ -104,11 +104,11 @@ class GraphClient:
         self._authorization = f"Bearer {token}"
 
     def me(self) -> dict[str, Any]:
-        return self._get("/me?$select=id,displayName,mail,proxyAddresses,userPrincipalName,userType")
+        return _with_id(self._get("/me?$select=id,displayName,mail,proxyAddresses,userPrincipalName,userType"))
 
     def inbox(self) -> dict[str, Any]:
         """Raises `Refused` where the account has no Exchange mailbox (reference C1)."""
-        return self._get("/me/mailFolders/inbox?$select=id,displayName")
+        return _with_id(self._get("/me/mailFolders/inbox?$select=id,displayName"))
 
     def mailbox_settings(self) -> dict[str, Any]:
         return self._get("/me/mailboxSettings")
@@ -116,7 +116,8 @@ class GraphClient:
     def recent_sent_bodies(self, count: int) -> list[str]:
         """The HTML of the newest sent messages, to find a signature in."""
         found = self._get(f"/me/mailFolders/sentitems/messages?$select=body&$orderby=sentDateTime%20desc&$top={count}")
-        return [item["body"]["content"] for item in found["value"] if item["body"]["contentType"].lower() == "html"]
+        bodies = [item.get("body") or {} for item in _items(found)]
+        return [str(body.get("content")) for body in bodies if str(body.get("contentType")).lower() == "html"]
 
     def create_draft(self, draft: Draft, *, gate: Told | None = None, sent: Told | None = None) -> MailItem:
         """Put a new email, or a reply in a thread, into Drafts with our key on it.
@@ -161,7 +162,7 @@ class GraphClient:
         """Everything in the whole mailbox that carries our key: drafts, and the copy in Sent Items."""
         wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}')"
         found = self._get(f"/me/messages?$filter={quote(wanted)}&$select={MESSAGE_FIELDS}&$top=10")
-        return [_mail_item(item) for item in found["value"]]
+        return [_mail_item(item) for item in _items(found)]
 
     def sent_since(self, moment: datetime) -> list[MailItem]:
         """The newest 100 messages in Sent Items since `moment` that carry a key, with it."""
@@ -171,7 +172,7 @@ class GraphClient:
             f"/me/mailFolders/sentitems/messages?$filter={quote(wanted)}&$orderby=sentDateTime%20desc"
             f"&$select={MESSAGE_FIELDS}&$expand={quote(expand)}&$top=100"
         )
-        return [_mail_item(item) for item in found["value"] if item.get("singleValueExtendedProperties")]
+        return [_mail_item(item) for item in _items(found) if item.get("singleValueExtendedProperties")]
 
     def delete_draft(self, draft_id: str) -> None:
         """Remove a draft. Already gone is fine."""
@@ -287,6 +288,21 @@ def _json_object(answer: Answer) -> dict[str, Any]:
     return content
 
 
+def _with_id(content: dict[str, Any]) -> dict[str, Any]:
+    """An object of Graph's. One without an id is somebody else's JSON."""
+    if not content.get("id"):
+        raise OutcomeUnknown("garbage")
+    return content
+
+
+def _items(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """A list of Graph's: never take somebody else's JSON for an empty one."""
+    items = content.get("value")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise OutcomeUnknown("garbage")
+    return items
+
+
 def _seconds(value: str | None) -> float | None:
     """Retry-After as Graph sends it: whole or decimal seconds (reference D1)."""
     try:
@@ -322,7 +338,7 @@ def _mail_item(item: dict[str, Any]) -> MailItem:
             subject=item.get("subject") or "",
             key=properties[0]["value"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OutcomeUnknown("garbage") from error
 
 

@@ -243,6 +243,15 @@ def test_renews_an_access_token_that_graph_no_longer_takes(
     come_in(tenant, "One")
     tenant.fault(mailbox.address, "delta", "unauthorized")
 
-    assert not look(mailbox.pk, since=now - timedelta(days=1), now=now, take=print)  # its refresh token is none
+    assert subjects(mailbox, now) == ["One"]
+    assert len(tenant.calls(mailbox.address, "token")) == 1
+
+
+def test_asks_for_reconnecting_when_the_access_token_cannot_be_renewed(
+    tenant: SandboxTenant, mailbox: MailConnection, now: datetime
+) -> None:
+    tenant.revoke_tokens(mailbox.address)
+
+    assert not look(mailbox.pk, since=now - timedelta(days=1), now=now, take=print)
     mailbox.refresh_from_db()
     assert mailbox.state == MailConnection.State.RECONNECT

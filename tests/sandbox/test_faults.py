@@ -50,6 +50,7 @@ def test_leave_a_sender_without_an_answer(
         ("html", {"status": 200}, 200, "Bad Gateway", False),
         ("html_after", {}, 502, "Bad Gateway", True),
         ("garbage", {}, 202, '{"value": [', True),
+        ("strange", {}, 202, "hello", True),
         ("empty", {}, 202, "", True),
         ("throttled", {}, 429, "ApplicationThrottled", False),
         ("unauthorized", {}, 401, "InvalidAuthenticationToken", False),
