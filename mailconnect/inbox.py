@@ -33,7 +33,7 @@ _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Letter:
     """An email that came in. Its text and its MIME are fetched when asked for."""
 

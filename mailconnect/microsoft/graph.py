@@ -59,7 +59,7 @@ class MailItem:
     key: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Arrival:
     """An email that came in, as a listing shows it."""
 
@@ -81,7 +81,7 @@ class ArrivalPage:
     is_last: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Opened:
     """What an email's headers say. The last two come from its properties, where it has no headers."""
 
