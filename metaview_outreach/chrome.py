@@ -70,7 +70,7 @@ def _lazy(make: Callable[[], Any]) -> Any:
 def _main_places(path: str) -> list[Place]:
     addresses = _addresses(MAIN)
     current = _longest_prefix(path, [url for _, url in addresses])
-    if not current and any(path.startswith(url) for _, url in _addresses(PERSONAL + ADMINISTRATION)):
+    if not current and any(path.startswith(url) for _, url in _addresses(SENDING + PERSONAL + ADMINISTRATION)):
         current = reverse("mailconnect:settings")
     return [Place(label, url, url == current) for label, url in addresses]
 

@@ -27,13 +27,19 @@ def test_shows_administration_to_admins(
 
 @pytest.mark.parametrize(
     ("name", "label"),
-    [("mailconnect:permissions", "Permissions"), ("mailconnect:settings", "Mailbox"), ("accounts:profile", "Profile")],
+    [
+        ("mailconnect:permissions", "Permissions"),
+        ("sequences:sent_by_others", "Sent by others"),
+        ("mailconnect:settings", "Mailbox"),
+        ("accounts:profile", "Profile"),
+    ],
 )
 def test_marks_where_one_is(client_of: ClientOf, alice: User, name: str, label: str) -> None:
     page = client_of(alice).get(reverse(name)).content.decode()
     side = page[page.index('aria-label="Settings"') : page.index("</nav>", page.index('aria-label="Settings"'))]
 
     assert side.count('aria-current="page"') == 1
+    assert f'href="{reverse("mailconnect:settings")}" aria-current="page">Settings</a>' in page
     assert f'aria-current="page">{label}</a>' in side
 
 
