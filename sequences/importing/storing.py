@@ -38,12 +38,10 @@ POSTGRES = STORE.format(
 SQLITE = STORE.format(
     fields="fields",
     merged="json_patch(excluded.fields, known.fields)",
-    is_new="lower(email) NOT IN (SELECT email FROM present)",
+    is_new="id > %s",  # ids only grow, and there is one writer at a time
 )
 COLUMNS = "email, first_name, last_name, company, role_title, time_zone, fields"
 INCOMING = f"CREATE TEMPORARY TABLE incoming ({COLUMNS.replace(',', ' text,')} text)"
-PRESENT = """CREATE TEMPORARY TABLE present AS SELECT incoming.email FROM incoming
-JOIN sequences_candidate AS known ON known.organization_id = %s AND lower(known.email) = incoming.email"""
 
 
 Found = tuple[str, int, bool]  # address, id, is new
@@ -89,9 +87,8 @@ def _store_sqlite(values: Iterable[tuple[str, ...]], inserted: tuple[int, int, A
     with connection.cursor() as cursor:
         cursor.execute(INCOMING)
         cursor.executemany("INSERT INTO incoming VALUES (%s, %s, %s, %s, %s, %s, %s)", list(values))
-        cursor.execute(PRESENT, inserted[:1])
-        cursor.execute(SQLITE, inserted)
+        cursor.execute("SELECT COALESCE(MAX(id), 0) FROM sequences_candidate")
+        cursor.execute(SQLITE, (*inserted, *cursor.fetchone()))
         found: list[Found] = cursor.fetchall()
-        cursor.execute("DROP TABLE present")
         cursor.execute("DROP TABLE incoming")
     return found
