@@ -108,7 +108,7 @@ class Step(models.Model):
 class Candidate(models.Model):
     """A person we may write to: one row per address in an organization."""
 
-    organization = models.ForeignKey(Organization, models.PROTECT, related_name="candidates")
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="candidates", db_index=False)
     email = models.EmailField("e-mail")
     first_name = models.CharField(max_length=100, blank=True)
     last_name = models.CharField(max_length=100, blank=True)
@@ -161,10 +161,10 @@ class Enrollment(models.Model):
         STOPPED = "stopped", "Stopped"
 
     sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="enrollments", db_index=False)
-    candidate = models.ForeignKey(Candidate, models.PROTECT, related_name="enrollments")
+    candidate = models.ForeignKey(Candidate, models.PROTECT, related_name="enrollments", db_index=False)
     # The mailbox of the next step, for the queue. Kept true by `enrolling` and `sending`.
-    connection = models.ForeignKey(MailConnection, models.PROTECT, null=True, related_name="+")
-    enrolled_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    connection = models.ForeignKey(MailConnection, models.PROTECT, null=True, related_name="+", db_index=False)
+    enrolled_by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     reason = models.CharField(max_length=60, blank=True)  # a key of `reasons.HELD` or `reasons.STOPPED`
     detail = models.CharField(max_length=300, blank=True)  # for example the token without a value

@@ -6,6 +6,7 @@ from itertools import islice
 
 from django.db.models.functions import Lower
 
+from sequences.among import Among
 from sequences.importing.columns import EMAIL, FIELDS, LEFT_OUT, OWN, Column
 from sequences.importing.reading import SAMPLE_ROWS, Table, open_table
 from sequences.importing.rows import REFUSED, Refusal, Row, read
@@ -90,7 +91,7 @@ def _look_through(seen: Preview, rows: Iterator[Row | Refusal], organization_id:
 def _known(addresses: list[str], organization_id: int) -> int:
     known = Candidate.objects.filter(organization=organization_id).annotate(address=Lower("email"))
     return sum(
-        known.filter(address__in=addresses[start : start + LOOKED_UP_AT_ONCE]).count()
+        known.filter(Among("address", addresses[start : start + LOOKED_UP_AT_ONCE])).count()
         for start in range(0, len(addresses), LOOKED_UP_AT_ONCE)
     )
 
