@@ -32,7 +32,9 @@ def main() -> int:
         programs = Programs(installation.programs(), folder=ROOT, environment=installation.environment())
         try:
             installation.wait_until_up()
-            return _walk(installation)
+            outcome = _walk(installation)
+            print(f"everything together: {programs.resident_megabytes():.0f} MB resident")
+            return outcome
         finally:
             programs.stop()
     except (CannotStart, NotOnThePage) as problem:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +26,11 @@ class Programs:
         """The name of a program that has ended by itself; empty while all run."""
         return next((name for name, program in self._running.items() if program.poll() is not None), "")
 
+    def resident_megabytes(self) -> float:
+        """Memory of all of them and of everything that they started; what they share counts for each."""
+        ours = _descendants({program.pid for program in self._running.values()})
+        return sum(kilobytes for pid, kilobytes in _ps("pid=,rss=") if pid in ours) / 1024
+
     def stop(self) -> None:
         """End all, and everything that they started."""
         ours = _descendants({program.pid for program in self._running.values()})
@@ -38,13 +43,6 @@ class Programs:
             _signal(pid, signal.SIGKILL)
         for program in self._running.values():
             program.wait()
-
-
-def resident_megabytes(pids: Iterable[int]) -> float:
-    """Resident memory of processes and all that they started, together."""
-    ours = _descendants(set(pids))
-    rows = _ps("pid=,rss=")
-    return sum(size for pid, size in rows if pid in ours) / 1024
 
 
 def _descendants(roots: set[int]) -> set[int]:
