@@ -1,5 +1,6 @@
 """People of an organization: roles, invitations, and those who leave."""
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from io import StringIO
@@ -7,6 +8,7 @@ from io import StringIO
 import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
@@ -190,6 +192,30 @@ def test_keeps_everything_when_one_part_fails(ada: User, alice: User, now: datet
     alice.refresh_from_db()
     assert alice.is_active
     assert MailConnection.objects.get(owner=alice).state == "connected"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_keeps_an_admin_when_two_deactivate_each_other(ada: User, bob: User, now: datetime) -> None:
+    leaving.change_role(user=bob, role="admin", actor=ada, now=now)
+    together = threading.Barrier(2)
+    refused = []
+
+    def deactivate(user: User, actor: User) -> None:
+        together.wait()
+        try:
+            leaving.deactivate(user=user, actor=actor, now=now)
+        except leaving.LeavingRefused as refusal:
+            refused.append(str(refusal))
+        connections.close_all()
+
+    acts = [threading.Thread(target=deactivate, args=pair) for pair in ((ada, bob), (bob, ada))]
+    for act in acts:
+        act.start()
+    for act in acts:
+        act.join()
+
+    assert User.objects.filter(role="admin", is_active=True).count() == 1
+    assert len(refused) == 1
 
 
 def test_lets_a_person_come_back(client_of: ClientOf, ada: User, bob: User, now: datetime) -> None:

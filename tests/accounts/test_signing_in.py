@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -174,6 +175,36 @@ def test_enters_the_admin_through_the_same_door(client: Client, ada: User) -> No
 
     _sign_in(client, ada)
     assert client.get(reverse("admin:index")).status_code == 200
+
+
+def test_changes_the_address_only_after_the_code(client: Client, verified_alice: User) -> None:
+    _sign_in(client, verified_alice)
+    change = reverse("account_email")
+    again = client.post(change, {"email": "alice@new.example", "action_add": ""})
+    client.post(again["Location"], {"password": PASSWORD})
+    client.post(change, {"email": "alice@new.example", "action_add": ""})
+    verified_alice.refresh_from_db()
+    assert verified_alice.email == "alice@demo.example"
+
+    code = code_in(last_mail_to("alice@new.example"))
+    client.post(reverse("account_email_verification_sent"), {"code": code})
+
+    verified_alice.refresh_from_db()
+    assert verified_alice.email == "alice@new.example"
+    assert not _sign_in(Client(), User(email="alice@demo.example"))
+
+
+def test_takes_no_address_of_somebody_else(client: Client, verified_alice: User, bob: User) -> None:
+    _sign_in(client, verified_alice)
+    change = reverse("account_email")
+    again = client.post(change, {"email": bob.email, "action_add": ""})
+    client.post(again["Location"], {"password": PASSWORD})
+
+    client.post(change, {"email": bob.email, "action_add": ""})
+
+    verified_alice.refresh_from_db()
+    assert verified_alice.email == "alice@demo.example"
+    assert not EmailAddress.objects.filter(email=bob.email, verified=True).exists()
 
 
 @pytest.mark.parametrize("in_front", [True, False])
