@@ -5,8 +5,9 @@ import html
 import json
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -125,6 +126,13 @@ class Graph:
         self._post = post
 
     def __call__(self, request: Request) -> Response:
+        response = self._answered(request)
+        named = {"request-id": str(uuid.uuid4()), "client-request-id": request.headers.get("client-request-id", "")}
+        if 'IdType="ImmutableId"' in request.headers.get("prefer", ""):
+            named["Preference-Applied"] = 'IdType="ImmutableId"'
+        return replace(response, headers={**named, **response.headers})
+
+    def _answered(self, request: Request) -> Response:
         with self._world.lock:
             person, scopes = self._asker(request)
         if person is None:

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from email.utils import formatdate
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from io import BufferedReader
 from urllib.parse import parse_qsl, unquote
@@ -177,7 +178,7 @@ def _read_chunks(reader: BufferedReader) -> bytes:
 
 
 def _encoded(response: Response, *, keep: bool, bodiless: bool = False) -> bytes:
-    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
+    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}", f"Date: {_date(int(time.time()))}"]
     if response.content_type:
         lines.append(f"Content-Type: {response.content_type}")
     if response.status != HTTPStatus.NO_CONTENT:
@@ -189,6 +190,12 @@ def _encoded(response: Response, *, keep: bool, bodiless: bool = False) -> bytes
     return head if bodiless else head + response.body
 
 
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+@lru_cache
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase

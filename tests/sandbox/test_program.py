@@ -3,6 +3,8 @@
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,15 @@ def test_refuses_a_request_of_more_than_four_megabytes(alice: Graph) -> None:
     answer = alice.ask("POST", "/me/messages", {"subject": "x" * 5_000_000})
 
     assert answer.status_code == 413
+
+
+def test_names_its_answers_as_graph_does(alice: Graph) -> None:
+    answer = alice.ask("GET", "/me", headers={"client-request-id": "mine"})
+
+    assert answer.headers["client-request-id"] == "mine"
+    assert answer.headers["request-id"]
+    assert answer.headers["Preference-Applied"] == 'IdType="ImmutableId"'
+    assert abs(parsedate_to_datetime(answer.headers["Date"]) - datetime.now(UTC)) < timedelta(seconds=10)
 
 
 def test_counts_what_each_mailbox_was_asked(alice: Graph, tenant: SandboxTenant) -> None:
