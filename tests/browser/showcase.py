@@ -10,7 +10,7 @@ from accounts.models import User
 from accounts.notifying import notify
 from mailconnect import receipts
 from mailconnect.models import DelegationGrant, DelegationRequest, FirstEmailApproval, MailConnection
-from sequences.models import Candidate, CandidateImport, Enrollment, Message, Sequence, Step, Suppression
+from sequences.models import Candidate, CandidateImport, Enrollment, IncomingMail, Message, Sequence, Step, Suppression
 from tests.mailconnect.owning import connected
 from tests.sequences.making import add_step, message_of, sequence_of
 from tests.sequences.uploading import uploaded
@@ -63,6 +63,7 @@ def fill(alice: User, bob: User, carol: User, ada: User, now: datetime) -> Showc
     )
     people = _candidates(ada)
     sequence = _running(alice, connection, people, now)
+    _answered(sequence, now)
     bobs = sequence_of(bob, connection, name="Engineering managers", steps=1, state="active", activated_at=now)
     shown = _left(bobs, people[0], now, grant=grant)
     paused = sequence_of(
@@ -134,6 +135,35 @@ def _running(alice: User, connection: MailConnection, people: list[Candidate], n
             enrollment = Enrollment.objects.get(sequence=sequence, candidate=person)
             message_of(enrollment, sequence.steps.get(position=1), state, now, reason=_reason(state))
     return sequence
+
+
+def _answered(sequence: Sequence, now: datetime) -> None:
+    """One answer of each kind."""
+    said = {
+        "reply": (
+            "Thanks for writing! I would like to hear more; call me on Thursday.",
+            "nothing in it looks automatic",
+        ),
+        "auto_reply": ("I am out of the office until 3 December.", "the header Auto-Submitted is auto-replied"),
+        "opt_out": ("Please remove me", "all that it says is “remove me”"),
+        "bounce": ("", "its class is REPORT.IPM.Note.NDR and says that delivery failed 5.1.1"),
+        "other": ("", "its class is REPORT.IPM.Note.Delayed and says that delivery is only delayed 4.4.7"),
+    }
+    for message, (kind, (preview, because)) in zip(sequence.messages.order_by("pk"), said.items(), strict=False):
+        IncomingMail.objects.create(
+            organization=sequence.organization,
+            connection=message.connection,
+            message=message,
+            enrollment=message.enrollment,
+            sequence=sequence,
+            internet_message_id=f"<{kind}@talent.example>",
+            received_at=now - timedelta(hours=2),
+            from_address=message.to_address,
+            subject="Re: A question",
+            preview=preview,
+            kind=kind,
+            because=because,
+        )
 
 
 def _reason(state: str) -> str:
