@@ -1,7 +1,8 @@
 """The one door in: what has come into a mailbox since the last look, one email after the other.
 
-Polled by delta, folder by folder. Of mail that does not concern us no text is read and nothing is kept: a listing and
-the headers tell whether it answers one of our emails, and only then its reader asks for more.
+Polled by delta in the inbox and in junk, and now and then in all other folders. Of mail that does not concern us no
+text is read and nothing is kept: a listing and the headers tell whether it answers one of our emails, and only then
+its reader asks for more.
 """
 
 import logging
@@ -22,11 +23,15 @@ from mailconnect.models import InboxCursor, MailConnection
 
 # Replies of strangers land in Junk more often than others.
 FOLDERS = {"inbox": "inbox_link", "junkemail": "junk_link"}
+OUTGOING = ("sentitems", "drafts")  # also what its owner sends from another address
 EVERY = timedelta(minutes=2)
 LONGEST_PAUSE = timedelta(hours=1)
 # Longer than the slowest look: so many pages of 50 emails in each folder, each email with a call for its headers.
 PAGES_PER_LOOK = 2
 CLAIM = timedelta(minutes=10)
+# A person's own rules move emails elsewhere as they come: so now and then the whole mailbox is asked.
+SWEEP_EVERY = timedelta(minutes=30)
+PAGES_PER_SWEEP = 4  # of 100
 # After a lost cursor the last look is repeated with so much overlap: clocks differ, and delivery takes its time.
 OVERLAP = timedelta(days=1)
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
@@ -68,9 +73,11 @@ def look(connection_id: int, *, since: datetime, now: datetime, take: Take) -> b
     since = max(since, cursor.read_until - OVERLAP) if cursor.read_until else since
     row = InboxCursor.objects.filter(pk=connection_id, claimed_until=cursor.claimed_until)
     try:
-        drained = reading.ask(connection_id, partial(_read, cursor=cursor, since=since, take=take))
+        drained = reading.ask(connection_id, partial(_read, cursor=cursor, since=since, now=now, take=take))
     except MicrosoftError as failure:
-        row.update(claimed_until=None, due_at=now + _pause(failure, cursor.failures), failures=F("failures") + 1)
+        pause = _pause(failure, cursor.failures)
+        # An unfinished sweep begins anew: it may be its link that Microsoft no longer takes.
+        row.update(claimed_until=None, due_at=now + pause, failures=F("failures") + 1, sweep_link="")
         return False
     except BaseException:
         row.update(claimed_until=None, due_at=now + EVERY)
@@ -95,10 +102,28 @@ def _pause(failure: MicrosoftError, failures: int) -> timedelta:
     return max(asked, min(longer, LONGEST_PAUSE))
 
 
-def _read(graph: GraphClient, *, cursor: InboxCursor, since: datetime, take: Take) -> bool:
-    """True when all folders are read to their end."""
+def _read(graph: GraphClient, *, cursor: InboxCursor, since: datetime, now: datetime, take: Take) -> bool:
+    """True when the watched folders are read to their end."""
     drained = [_read_folder(graph, folder, cursor, since, take) for folder in FOLDERS]
+    if cursor.sweep_link or cursor.swept_until is None or cursor.swept_until <= now - SWEEP_EVERY:
+        _sweep(graph, cursor, since, now, take)
     return all(drained)
+
+
+def _sweep(graph: GraphClient, cursor: InboxCursor, since: datetime, now: datetime, take: Take) -> None:
+    """What came into any other folder; with some overlap, since a rule may move an email late."""
+    passed_over = {graph.folder_id(folder) for folder in (*FOLDERS, *OUTGOING)}
+    since = max(since, cursor.swept_until - SWEEP_EVERY) if cursor.swept_until else since
+    for _ in range(PAGES_PER_SWEEP):
+        page = graph.arrivals_anywhere(since=since, link=cursor.sweep_link)
+        for arrival in page.arrivals:
+            if arrival.folder_id not in passed_over:
+                _hand_over(graph, arrival, cursor.connection, take)
+        cursor.sweep_link = page.link
+        if page.is_last:
+            cursor.swept_until = now
+            break
+    cursor.save(update_fields=["sweep_link", "swept_until"])
 
 
 def _read_folder(graph: GraphClient, folder: str, cursor: InboxCursor, since: datetime, take: Take) -> bool:

@@ -178,7 +178,9 @@ class InboxCursor(models.Model):
     connection = models.OneToOneField(MailConnection, models.CASCADE, related_name="inbox_cursor", primary_key=True)
     inbox_link = models.TextField(blank=True)  # Graph's nextLink or deltaLink: where to go on
     junk_link = models.TextField(blank=True)
-    read_until = models.DateTimeField(null=True, blank=True)  # everything that came before was seen
+    read_until = models.DateTimeField(null=True, blank=True)  # all that came into these folders before was seen
+    swept_until = models.DateTimeField(null=True, blank=True)  # and into any other folder
+    sweep_link = models.TextField(blank=True)  # where an unfinished sweep goes on
     due_at = models.DateTimeField(db_index=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
     failures = models.PositiveIntegerField(default=0)  # in a row

@@ -70,11 +70,12 @@ class Arrival:
     subject: str
     received_at: datetime
     is_meeting: bool
+    folder_id: str  # empty where the listing is of one folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArrivalPage:
-    """`link`: where to go on, now (a nextLink) or, after the last page, at the next look (a deltaLink)."""
+    """`link`: where to go on, now (a nextLink) or, after the last page, at the next look (a deltaLink, if there is)."""
 
     arrivals: tuple[Arrival, ...]
     link: str
@@ -192,6 +193,17 @@ class GraphClient:
         received = quote(f"receivedDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
         path = f"/me/mailFolders/{folder}/messages/delta?changeType=created&$filter={received}"
         return _arrival_page(self._get(f"{path}&$select={ARRIVAL_FIELDS}&$top=50"))
+
+    def arrivals_anywhere(self, *, since: datetime, link: str = "") -> ArrivalPage:
+        """One page of what was received in the whole mailbox since `since`, the oldest first; sent copies among it."""
+        if _is_ours(link):
+            return _arrival_page(self._get(link.removeprefix(graph_root())))
+        received = quote(f"receivedDateTime ge {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        path = f"/me/messages?$filter={received}&$orderby=receivedDateTime"
+        return _arrival_page(self._get(f"{path}&$select={ARRIVAL_FIELDS},parentFolderId&$top=100"))
+
+    def folder_id(self, folder: str) -> str:
+        return str(self._get(f"/me/mailFolders/{folder}?$select=id").get("id"))
 
     def opened(self, message_id: str) -> Opened:
         """The headers and the class of an email, without its text."""
@@ -349,8 +361,8 @@ def _is_ours(link: str) -> bool:
 
 def _arrival_page(content: dict[str, Any]) -> ArrivalPage:
     onward, until_next_time = content.get("@odata.nextLink"), content.get("@odata.deltaLink")
-    link = str(onward or until_next_time)
-    if not _is_ours(link):
+    link = str(onward or until_next_time or "")
+    if link and not _is_ours(link):
         raise OutcomeUnknown("foreign_link")
     try:
         # Removals have no content; an email without a sender (a draft moved by hand) is none that came in.
@@ -370,6 +382,7 @@ def _arrival(item: dict[str, Any]) -> Arrival:
         subject=item.get("subject") or "",
         received_at=datetime.fromisoformat(item["receivedDateTime"]),
         is_meeting="eventMessage" in item.get("@odata.type", ""),
+        folder_id=item.get("parentFolderId") or "",
     )
 
 

@@ -255,3 +255,29 @@ def test_asks_for_reconnecting_when_the_access_token_cannot_be_renewed(
     assert not look(mailbox.pk, since=now - timedelta(days=1), now=now, take=print)
     mailbox.refresh_from_db()
     assert mailbox.state == MailConnection.State.RECONNECT
+
+
+def test_finds_what_a_rule_moved_elsewhere_within_half_an_hour(
+    tenant: SandboxTenant, mailbox: MailConnection, now: datetime
+) -> None:
+    come_in(tenant, "At first", folder="archive")
+    assert subjects(mailbox, now) == ["At first"]
+    come_in(tenant, "Moved", folder="archive")
+    come_in(tenant, "Deleted", folder="deleteditems")
+    come_in(tenant, "Sent from another address", folder="sentitems", author="archer@other.example")
+
+    assert subjects(mailbox, now + LATER) == []
+    assert sorted(subjects(mailbox, now + inbox.SWEEP_EVERY)) == ["At first", "Deleted", "Moved"]  # with some overlap
+
+
+def test_goes_on_with_a_long_sweep_where_it_stopped(
+    tenant: SandboxTenant, mailbox: MailConnection, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "PAGES_PER_SWEEP", 1)
+    for number in range(103):
+        come_in(tenant, str(number), folder="archive")
+
+    found = subjects(mailbox, now)
+    assert len(found) == 100
+
+    assert len(set(found + subjects(mailbox, now + LATER))) == 103
