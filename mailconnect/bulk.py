@@ -9,6 +9,8 @@ SQLite.
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection as database
@@ -30,8 +32,7 @@ def run(columns: str, rows: Sequence[Row], statement: str, *parameters: Any) -> 
         source, bound = f"SELECT * FROM unnest({arrays})", [list(column) for column in zip(*rows, strict=True)]
     else:
         one = f"({', '.join(['%s'] * len(kinds))})"
-        adapted = _adapted(kinds, rows)
-        source, bound = f"VALUES {', '.join([one] * len(rows))}", [value for row in adapted for value in row]
+        source, bound = f"VALUES {', '.join([one] * len(rows))}", _flat(kinds, rows)
     return fetch(f"WITH v({', '.join(names)}) AS ({source}) {statement}", [*bound, *map(plain, parameters)])
 
 
@@ -68,19 +69,15 @@ def _columns(columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return names, kinds
 
 
-def _adapted(kinds: Sequence[str], rows: Sequence[Row]) -> Iterable[Row]:
+def _flat(kinds: Sequence[str], rows: Sequence[Row]) -> list[Any]:
+    """All values of all rows in order, as SQLite's driver takes them; a column at a time, since most need nothing."""
     adapters: dict[str, Callable[[Any], Any]] = {
         "timestamptz": database.ops.adapt_datetimefield_value,
-        "uuid": lambda value: value.hex,
+        "uuid": attrgetter("hex"),
         "date": str,
     }
-    chosen = [adapters.get(kind) for kind in kinds]
-    if not any(chosen):
-        return rows
-    return [
-        tuple(
-            adapter(value) if adapter and value is not None else value
-            for adapter, value in zip(chosen, row, strict=True)
-        )
-        for row in rows
-    ]
+    columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+    for index, kind in enumerate(kinds):
+        if adapt := adapters.get(kind):
+            columns[index] = [None if value is None else adapt(value) for value in columns[index]]
+    return list(chain.from_iterable(zip(*columns, strict=True)))

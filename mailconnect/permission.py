@@ -10,13 +10,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection as database
 from django.db.models import Q
 
-from accounts.models import User
+from accounts.models import Organization, User
 from mailconnect import receipts
 from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
@@ -102,7 +102,7 @@ def foresee(asks: Sequence[Ask], *, now: datetime) -> list[Refusal]:
     return [Refusal(ask=ask, reason=reason, grant=grant) for ask, grant, reason in judged if reason]
 
 
-def mailbox_name(connection: MailConnection) -> str:
+def mailbox_name(connection: "MailConnection | _Mailbox") -> str:
     """How a receipt names a mailbox: Microsoft's own ids, which stay true when an address changes hands."""
     return f"{connection.tenant_id}/{connection.object_id}"
 
@@ -125,7 +125,7 @@ def grant_digest(grant: DelegationGrant) -> str:
 
 
 def _permitted(ask: Ask, facts: "_Facts", grant: DelegationGrant | None, now: datetime, started: float) -> Permit:
-    digest = grant_digest(grant) if grant else ""
+    digest = facts.digest(grant) if grant else ""
     key_id, signature = receipts.sign(
         receipts.Statement(
             message=ask.key,
@@ -152,27 +152,47 @@ def _permitted(ask: Ask, facts: "_Facts", grant: DelegationGrant | None, now: da
     )
 
 
+class _Mailbox(NamedTuple):
+    pk: int
+    state: str
+    owner_id: int
+    organization_id: int
+    tenant_id: str
+    object_id: str
+    time_zone: str
+
+
+class _Person(NamedTuple):
+    pk: int
+    is_active: bool
+    organization_id: int
+
+
 class _Facts:
     """The rows that decide about a set of asks, read with a fixed number of queries."""
 
     def __init__(self, asks: Sequence[Ask], now: datetime, *, lock: bool) -> None:
         self.now = now
         people = User.objects.order_by("pk")
-        connections = MailConnection.objects.select_related("organization").order_by("pk")
+        connections = MailConnection.objects.order_by("pk")
         grants = DelegationGrant.objects.live(now).order_by("pk")
         if lock:
             # Everybody locks in this order: people, mailboxes, grants, sequences; each by id. So nobody deadlocks,
             # although an initiator's row is shared by all the mailboxes that the person sends from.
             people = people.select_for_update(no_key=True)
-            connections = connections.select_for_update(of=("self",), no_key=True)
+            connections = connections.select_for_update(no_key=True)
             grants = grants.select_for_update(no_key=True)
         mailboxes = {ask.connection_id for ask in asks}
         owners = MailConnection.objects.filter(pk__in=mailboxes).values_list("owner", flat=True)
-        self.people = people.in_bulk({ask.person_id for ask in asks}.union(owners))
-        self.connections = connections.in_bulk(mailboxes)
+        # Values, not models: this is asked for every email, and a model's forty fields cost more than all else here.
+        persons = people.filter(pk__in={ask.person_id for ask in asks}.union(owners)).values_list(*_Person._fields)
+        self.people = {row[0]: _Person(*row) for row in persons}
+        rows = connections.filter(pk__in=mailboxes).values_list(*_Mailbox._fields)
+        self.connections = {row[0]: _Mailbox(*row) for row in rows}
         self.grants = self._grants_for(asks, grants)
         self.approved = self._approved()
         self.counted: set[DelegationGrant] = set()
+        self.digests: dict[int, str] = {}
 
     def judge(self, ask: Ask) -> tuple[DelegationGrant | None, str]:
         """The grant to send under (none for the owner) and, if it may not leave, the reason."""
@@ -189,31 +209,44 @@ class _Facts:
             return None, ""
         return self._best_grant(ask, connection)
 
-    def _best_grant(self, ask: Ask, connection: MailConnection) -> tuple[DelegationGrant | None, str]:
+    def _best_grant(self, ask: Ask, connection: _Mailbox) -> tuple[DelegationGrant | None, str]:
         """The first grant that allows it; otherwise the last reason, so that a cap is not told as a missing word."""
         refused: tuple[DelegationGrant | None, str] = (None, "no_permission")
         for grant in self.grants.get(connection.pk, []):
             if grant.grantee_id not in (None, ask.person_id):
                 continue
-            reason = self._objection(grant, ask, _today(self.now, connection))
+            reason = self._objection(grant, ask)
             if not reason:
                 return grant, ""
             refused = (grant, reason)
         return refused
 
-    def _objection(self, grant: DelegationGrant, ask: Ask, today: date) -> str:
+    def _objection(self, grant: DelegationGrant, ask: Ask) -> str:
         if grant.sequence_id not in (None, ask.sequence_id):
             return "grant_scope"
         if grant.approve_first_email and (grant.pk, ask.sequence_id) not in self.approved:
             return "awaiting_approval"
-        if grant.daily_cap is not None and grant.used_today(today) >= grant.daily_cap:
+        if grant.daily_cap is not None and grant.used_today(self._today(grant)) >= grant.daily_cap:
             return "grant_cap"
         return ""
+
+    def _today(self, grant: DelegationGrant) -> date:
+        """The mailbox's day: a cap is a day's cap where its owner lives."""
+        mailbox = self.connections[grant.connection_id]
+        zone = mailbox.time_zone or Organization.objects.values_list("time_zone", flat=True).get(
+            pk=mailbox.organization_id
+        )
+        return _day_in(zone, self.now)
+
+    def digest(self, grant: DelegationGrant) -> str:
+        if grant.pk not in self.digests:
+            self.digests[grant.pk] = grant_digest(grant)
+        return self.digests[grant.pk]
 
     def count(self, grant: DelegationGrant | None) -> None:
         if grant is None or grant.daily_cap is None:
             return
-        today = _today(self.now, self.connections[grant.connection_id])
+        today = self._today(grant)
         grant.used_count = grant.used_today(today) + 1
         grant.used_on = today
         self.counted.add(grant)
@@ -247,10 +280,9 @@ class _Facts:
         return set(approvals.values_list("grant_id", "sequence_id"))
 
 
-def _today(now: datetime, connection: MailConnection) -> date:
-    """The mailbox's day: a cap is a day's cap where its owner lives."""
+def _day_in(zone_name: str, now: datetime) -> date:
     try:
-        zone = ZoneInfo(connection.time_zone or connection.organization.time_zone)
+        zone = ZoneInfo(zone_name)
     except (ValueError, OSError, ZoneInfoNotFoundError):
         zone = ZoneInfo("UTC")  # one mailbox's odd zone must not stop the others of its batch
     return now.astimezone(zone).date()

@@ -7,7 +7,7 @@ database cannot make one.
 import hashlib
 import hmac
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -30,7 +30,7 @@ class Statement:
 
     def canonical(self) -> bytes:
         """One byte string per statement: JSON, keys sorted, time in UTC to the microsecond."""
-        facts = asdict(self)
+        facts = {name: getattr(self, name) for name in self.__slots__}
         facts["permitted_at"] = self.permitted_at.astimezone(UTC).isoformat(timespec="microseconds")
         return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
 

@@ -24,8 +24,8 @@ class Crew:
 
     @property
     def free(self) -> int:
-        """How many more errands may be given: a few beyond the threads, so that none waits for the next turn."""
-        return self.size + max(8, self.size // 4) - self.out
+        """How many more errands may be given: as many again as there are threads, so that none waits for a round."""
+        return 2 * self.size - self.out
 
     def give(self, errand: Errand) -> None:
         self.out += 1
@@ -37,17 +37,20 @@ class Crew:
             thread.start()
 
     def collect(self, *, seconds: float, gather: float = 0.0) -> list[tuple[Errand, Outcome]]:
-        """The outcomes that are there: waits for a first one, then a little longer for others to come along."""
+        """The outcomes that are there. Waits for a first one, then up to `gather` seconds for half of all: what is
+        written for many at once costs little for each."""
         found: list[tuple[Errand, Outcome]] = []
-        if self.out:
-            try:
-                found.append(self._done.get(timeout=seconds))
-            except Empty:
-                return found
-            if gather > 0:
-                time.sleep(gather)
-            while not self._done.empty():
-                found.append(self._done.get_nowait())
+        if not self.out:
+            return found
+        try:
+            found.append(self._done.get(timeout=seconds))
+        except Empty:
+            return found
+        enough, until = self.out // 2, time.monotonic() + gather
+        while self._done.qsize() < enough and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.005))
+        while not self._done.empty():
+            found.append(self._done.get_nowait())
         self.out -= len(found)
         return found
 

@@ -6,6 +6,7 @@ index `enrollments_due`, and only sequences that are active now are looked into.
 
 # ruff: noqa: S608 - SQL is made of constants; values are parameters
 
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from django.db import connection as database
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Lower
 
+from accounts.models import Organization, User
 from mailconnect import bulk, queue
 from mailconnect.models import MailConnection
 from sequences.models import Candidate, Enrollment, Message, Step, Suppression
@@ -23,6 +25,7 @@ from sequences.models import Sequence as SequenceRow
 from sequences.sending.letters import Letter, Mailbox, Plan
 
 LOOKS_AT_ONCE = 100  # per mailbox
+KNOWN_FOR_SECONDS = 5.0
 # A sequence's place in a mailbox's queue, for each mailbox that it sends from. `opens`: it waits until then; the
 # owner's word ends the wait for it.
 _PLACES = """
@@ -51,6 +54,13 @@ _LOOKED_AFTER = (
     *("pk", "enrollment_id", "step_id", "step__position", "connection_id", "sequence_id", "key", "state", "reason"),
     *("to_address", "body_hash", "draft_id", "internet_message_id", "conversation_id", "attempts"),
     *("planned_at", "sending_at", "accepted_at", "enrollment__candidate__time_zone"),
+)
+# All that sending asks of a mailbox: half of its columns.
+_OF_MAILBOX = (
+    *("owner_id", "organization_id", "signature_on", "signature_html", "daily_limit", "spacing_seconds"),
+    *("send_while_away", "time_zone", "working_days", "working_from", "working_until", "automatic_replies"),
+    *("away_from", "away_until", "settings_read_at", "held_until", "held_reason", "failures", "sent_on", "sent_count"),
+    *("longest_settle_seconds", "restored_at"),
 )
 
 
@@ -91,11 +101,68 @@ class Due:
     messages: list[Known]
 
 
-def lease_mailboxes(owner: UUID, *, now: datetime, limit: int) -> list[Mailbox]:
+class Memory:
+    """What changes rarely and is needed for every email: people, organizations, sequences with their steps.
+
+    Kept for seconds: what was changed meanwhile counts from then on. (A pause counts at once: statements see to it.)
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._users: dict[int, User] = {}
+        self._organizations: dict[int, Organization] = {}
+        self._plans: dict[int, Plan] = {}
+
+    def refresh(self) -> None:
+        if time.monotonic() > self._until:
+            for known in (self._users, self._organizations, self._plans):
+                known.clear()
+            self._until = time.monotonic() + KNOWN_FOR_SECONDS
+
+    def introduce(self, connections: Collection[MailConnection]) -> None:
+        """Give them their owners and organizations, as the objects that are known already."""
+        for known, model, ids in (
+            (self._users, User, {row.owner_id for row in connections}),
+            (self._organizations, Organization, {row.organization_id for row in connections}),
+        ):
+            known |= model.objects.in_bulk(ids - known.keys())  # type: ignore[operator]
+        for row in connections:
+            row.owner, row.organization = self._users[row.owner_id], self._organizations[row.organization_id]
+
+    def plans(self, sequences: Iterable[int], mailboxes: Collection[Mailbox]) -> dict[int, Plan]:
+        """Sequences by id, with all that rendering and scheduling ask of them; the mailboxes are those under lease."""
+        wanted = set(sequences)
+        if missing := wanted - self._plans.keys():
+            self._plans |= self._read(missing, {mailbox.id: mailbox.connection for mailbox in mailboxes})
+        return {pk: self._plans[pk] for pk in wanted}
+
+    def _read(self, ids: Collection[int], connections: dict[int, MailConnection]) -> dict[int, Plan]:
+        plans = {pk: Plan(row, {}) for pk, row in SequenceRow.objects.in_bulk(ids).items()}
+        steps = list(Step.objects.filter(sequence__in=plans))
+        named = {step.connection_id for step in steps} | {plan.sequence.connection_id for plan in plans.values()}
+        if missing := named - {None, *connections}:
+            connections = connections | MailConnection.objects.in_bulk(missing)
+        for plan in plans.values():
+            sequence = plan.sequence
+            sequence.connection = connections[sequence.connection_id] if sequence.connection_id else None
+            sequence.organization = self._organization(sequence.organization_id)
+        for step in steps:
+            step.connection = connections[step.connection_id] if step.connection_id else None
+            plans[step.sequence_id].steps[step.position] = step
+        return plans
+
+    def _organization(self, pk: int) -> Organization:
+        if pk not in self._organizations:
+            self._organizations[pk] = Organization.objects.get(pk=pk)
+        return self._organizations[pk]
+
+
+def lease_mailboxes(owner: UUID, memory: Memory, *, now: datetime, limit: int) -> list[Mailbox]:
     leases = {lease.connection_id: lease for lease in queue.lease(owner, now=now, limit=limit)}
     if not leases:
         return []
-    rows = MailConnection.objects.select_related("owner", "organization").in_bulk(leases)
+    rows = MailConnection.objects.only(*_OF_MAILBOX).in_bulk(leases)
+    memory.introduce(rows.values())
     return [
         Mailbox(
             lease=leases[pk],
@@ -168,20 +235,8 @@ def _messages_of(enrollments: Iterable[int]) -> dict[int, list[Known]]:
     return found
 
 
-def plans_of(sequences: Iterable[int]) -> dict[int, Plan]:
-    """Sequences with all that rendering and scheduling ask of them."""
-    rows = SequenceRow.objects.select_related("organization", "connection", "owner").in_bulk(set(sequences))
-    steps: dict[int, dict[int, Step]] = {pk: {} for pk in rows}
-    for step in Step.objects.filter(sequence__in=rows).select_related("connection"):
-        steps[step.sequence_id][step.position] = step
-    return {pk: Plan(row, steps[pk]) for pk, row in rows.items()}
-
-
-def to_look_after(mailboxes: dict[int, Mailbox], plans: dict[int, Plan], *, now: datetime) -> list[Letter]:
-    """The messages whose `check_at` has come, now under these leases: under an older one nothing can change them.
-
-    `plans` is filled up with what they need.
-    """
+def to_look_after(mailboxes: dict[int, Mailbox], memory: Memory, *, now: datetime) -> list[Letter]:
+    """The messages whose `check_at` has come, now under these leases: under an older one nothing can change them."""
     if not mailboxes:
         return []
     ids, bound = bulk.in_list(mailboxes)
@@ -208,7 +263,7 @@ def to_look_after(mailboxes: dict[int, Mailbox], plans: dict[int, Plan], *, now:
         *which_bound,
     )
     rows = list(Message.objects.filter(pk__in=found).values(*_LOOKED_AFTER))
-    plans |= plans_of({row["sequence_id"] for row in rows} - plans.keys())
+    plans = memory.plans({row["sequence_id"] for row in rows}, mailboxes.values())
     return [_taken_up(row, mailboxes[row["connection_id"]], plans[row["sequence_id"]]) for row in rows]
 
 

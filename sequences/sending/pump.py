@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
@@ -26,16 +26,15 @@ from sequences.models import Enrollment, Message, Suppression
 from sequences.sending import picking, settling
 from sequences.sending.batch import Batch
 from sequences.sending.crew import Crew
-from sequences.sending.letters import Errand, Letter, Mailbox, MessageChange, Plan
+from sequences.sending.letters import Errand, Letter, Mailbox, MessageChange
 from sequences.sending.outcomes import Outcomes
 from sequences.sending.pace import SILENT, Breaker, Pace, next_day, zone_of
 from sequences.sending.writing import Written, opening, write
 
 SECONDS = 45.0
 ENDING_SECONDS = 20.0  # for the calls that are under way when the time is over
-PLANS_KNOWN_FOR = 5.0
 SETTINGS_KNOWN_FOR = timedelta(minutes=15)
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 0.5
 AWAY_AGAIN = timedelta(minutes=15)
 DRAFTED_AGAIN = timedelta(minutes=1)
@@ -55,19 +54,6 @@ class Tally:
     settled: int = 0
     refused: int = 0
     rounds: int = 0
-
-
-@dataclass
-class _Mind:
-    """What the pump knows of sequences, for a few seconds."""
-
-    plans: dict[int, Plan] = field(default_factory=dict)
-    until: float = 0.0
-
-    def fresh(self) -> dict[int, Plan]:
-        if time.monotonic() > self.until:
-            self.plans, self.until = {}, time.monotonic() + PLANS_KNOWN_FOR
-        return self.plans
 
 
 def never() -> bool:
@@ -103,7 +89,7 @@ class Pump:
         self._outbox = Outbox(observe=observe)
         self._crew = Crew(self._outbox, in_flight)
         self._mailboxes: dict[int, Mailbox] = {}
-        self._mind = _Mind()
+        self._memory = picking.Memory()
         self._batch = Batch()
         self._ends = 0.0
         self._look_at = 0.0  # monotonic: when to look for due mailboxes again
@@ -133,7 +119,7 @@ class Pump:
             self._take_on_more()
         self._permit()
         self._give_errands()
-        busy = self._crew.out > 8
+        busy = self._crew.out > self._crew.size // 4
         for errand, outcome in self._crew.collect(seconds=0.05, gather=GATHER_SECONDS if busy else 0.0):
             self._came_back(errand, outcome)
         self._commit()
@@ -178,12 +164,15 @@ class Pump:
     def _take_on_more(self) -> None:
         """Lease due mailboxes as long as there is room on the wire for what they may hold."""
         under_way = sum(mailbox.open for mailbox in self._mailboxes.values())
-        room = self._crew.size * 2 - under_way
-        if room <= self._crew.size // 2 or time.monotonic() < self._look_at:
+        room = self._crew.size * 3 - under_way
+        if room <= self._crew.size or time.monotonic() < self._look_at:
             return
-        wanted = self._breaker.allows(math.ceil(room / self._pace.burst), now=time.monotonic())
+        wanted = self._breaker.allows(
+            math.ceil(room / min(self._pace.burst, self._pace.at_once + 1)), now=time.monotonic()
+        )
         now = self._clock()
-        found = picking.lease_mailboxes(self._owner, now=now, limit=wanted) if wanted else []
+        self._memory.refresh()
+        found = picking.lease_mailboxes(self._owner, self._memory, now=now, limit=wanted) if wanted else []
         if len(found) < wanted or not wanted:
             self._look_at = time.monotonic() + LOOK_AGAIN_SECONDS
         self._mailboxes |= {mailbox.id: mailbox for mailbox in found}
@@ -204,8 +193,7 @@ class Pump:
                 room = self._pace.room(mailbox.connection, now) - len(mailbox.drafted)
                 chosen |= dict.fromkeys(self._shared(waiting)[: max(0, room)], mailbox)
         due = picking.due_enrollments(chosen)
-        plans = self._mind.fresh()
-        plans |= picking.plans_of({one.sequence_id for one in due} - plans.keys())
+        plans = self._memory.plans({one.sequence_id for one in due}, mailboxes)
         self._written(write(due, plans, now), now)
 
     def _shared(self, waiting: dict[int, list[int]]) -> list[int]:
@@ -272,9 +260,8 @@ class Pump:
 
     def _look_after(self, mailboxes: Collection[Mailbox], now: datetime) -> None:
         by_id = {mailbox.id: mailbox for mailbox in mailboxes}
-        plans = self._mind.fresh()
         accepted: dict[Mailbox, list[Letter]] = {}
-        for letter in picking.to_look_after(by_id, plans, now=now):
+        for letter in picking.to_look_after(by_id, self._memory, now=now):
             mailbox = letter.mailbox
             mailbox.open += 1
             if letter.state == State.DRAFTED and not _may_have_left(letter):
