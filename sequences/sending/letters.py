@@ -73,13 +73,13 @@ class Letter:
     reply_to_id: int | None = None  # the message, and Microsoft's id of its copy in Sent Items
     reply_to_item: str = ""
     reply_conversation: str = ""
+    looks_first: bool = False  # it may have left after all: ask the mailbox before a draft is made
     replaces_draft: str = ""  # of an earlier attempt; removed before the new draft is made
     draft_id: str = ""
     internet_message_id: str = ""
     conversation_id: str = ""
     attempts: int = 0
     began_at: datetime | None = None  # when the state began that is looked after
-    fresh: bool = True  # begun by this pump, not taken up
 
     def ask(self) -> Ask:
         return Ask(

@@ -84,6 +84,7 @@ class Known:
     sent_id: str
     conversation_id: str
     reply_to_id: int | None
+    reason: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -227,7 +228,17 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
 
 def _messages_of(enrollments: Iterable[int]) -> dict[int, list[Known]]:
     fields = ("pk", "enrollment_id", "step_id", "step__position", "connection_id", "key", "state", "subject")
-    texts = ("body_html", "body_hash", "to_address", "to_name", "draft_id", "sent_id", "conversation_id", "reply_to_id")
+    texts = (
+        "body_html",
+        "body_hash",
+        "to_address",
+        "to_name",
+        "draft_id",
+        "sent_id",
+        "conversation_id",
+        "reply_to_id",
+        "reason",
+    )
     rows = Message.objects.filter(enrollment__in=list(enrollments)).values_list(*fields, *texts)
     found: dict[int, list[Known]] = {}
     for row in rows:
@@ -287,7 +298,6 @@ def _taken_up(row: dict[str, Any], mailbox: Mailbox, plan: Plan) -> Letter:
         conversation_id=row["conversation_id"],
         attempts=row["attempts"],
         began_at=began.get(row["state"], row["planned_at"]),
-        fresh=False,
     )
 
 

@@ -339,12 +339,13 @@ class Pump:
         self._send_for(letter.mailbox, call, partial(self._drafted, letter), partial(self._put_back, letter))
 
     def _look_first(self, letter: Letter) -> None:
-        """The database was restored: an email that it knows nothing of may have left."""
+        """After a restore an email may have left that the database knows nothing of, and a person may be wrong."""
         call = partial(self._outbox.find, letter.mailbox.id, str(letter.key))
         self._send_for(letter.mailbox, call, partial(self._looked_first, letter), partial(self._put_back, letter))
 
     def _looked_first(self, letter: Letter, outcome: Outcome) -> None:
-        if outcome.kind == Kind.DONE and not outcome.items:
+        copies = [item for item in outcome.items if not item.is_draft]
+        if outcome.kind == Kind.DONE and not copies and (letter.looks_first or not outcome.items):
             self._draft(letter)
             return
         letter.mailbox.open -= 1
@@ -543,7 +544,7 @@ class Pump:
     def _begun(self, letters: Sequence[Letter]) -> None:
         for letter in letters:
             if letter.message_id and letter.state == State.DRAFTING and letter.mailbox.id in self._mailboxes:
-                if letter.mailbox.connection.restored_at:
+                if letter.mailbox.connection.restored_at or letter.looks_first:
                     self._look_first(letter)
                 else:
                     self._draft(letter)

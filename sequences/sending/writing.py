@@ -40,7 +40,7 @@ class Wait(Exception):
 
 @dataclass
 class Written:
-    """`ring`: mailboxes that an enrollment turned out to be due in, instead of the one it was filed under."""
+    """`letters` are ready to be stored; `changes` are of enrollments that get none now."""
 
     letters: list[Letter] = field(default_factory=list)
     changes: list[EnrollmentChange] = field(default_factory=list)
@@ -129,6 +129,7 @@ def _letter(one: Due, plan: Plan, step: Step, now: datetime) -> Letter:
         raise Wait(now + _PUSHED_AHEAD)  # it is under way, and looked after by itself
     if known:
         letter.message_id, letter.key, letter.replaces_draft = known.id, known.key, known.draft_id
+        letter.looks_first = known.reason == "not_there"  # said a person; a late copy says otherwise
     if known and known.state == Message.State.PLANNED:
         _as_frozen(letter, known)
     else:
