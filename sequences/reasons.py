@@ -104,11 +104,6 @@ MESSAGE: dict[str, tuple[str, str]] = {
         "The candidate goes on with the next step.",
     ),
     "found_by_hand": ("A colleague found it in Sent Items.", "The candidate goes on with the next step."),
-    "thread_lost": ("The email that it would answer is gone.", "Make the step a new thread, or stop this candidate."),
-    "outcome_unknown": (
-        "Microsoft did not say whether it left, and it cannot be found out.",
-        "Look into Sent Items, then say whether it was sent.",
-    ),
     "not_there": ("A colleague looked, and it was not in Sent Items.", "It is sent again."),
     "redrafted": ("Its first draft could not be found, so another was made.", "There is nothing to do."),
     "resubmitted": ("It was surely not sent the first time.", "It is sent again by itself."),
