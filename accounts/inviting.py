@@ -54,8 +54,9 @@ def invite(
 def mail(invitation: Invitation, token: str) -> None:
     """Raises OSError (as SMTPException is one) when the mail server does not take it."""
     link = settings.SITE_URL + reverse("accounts:invitation", args=[token])
+    subject = f"{invitation.invited_by} invites you to {invitation.organization}"
     send_mail(
-        f"{invitation.invited_by} invites you to {invitation.organization}",
+        " ".join(subject.split()),  # a line feed in a name would be refused
         render_to_string("accounts/invitation_mail.txt", {"invitation": invitation, "link": link}),
         None,
         [invitation.email],

@@ -138,7 +138,12 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": redis_url}
     if (redis_url := env.text("REDIS_URL", ""))
     # Shared by all web workers, as rate limits need it: `manage.py createcachetable` makes the table.
-    else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "shared_cache"}
+    else {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "shared_cache",
+        # With Django's 300 a flood of attempts would push out the counts of the attempts before.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    }
 }
 
 # --- The queue only rings the bell; the database is the truth ------------------------------------------------------

@@ -58,6 +58,16 @@ def test_invites_by_mail(client_of: ClientOf, ada: User) -> None:
     assert AuditEvent.objects.get(action="invitation.sent").details == {"role": "admin"}
 
 
+def test_invites_whatever_stands_in_the_names(client_of: ClientOf, ada: User) -> None:
+    User.objects.filter(pk=ada.pk).update(name="Ada\nBcc: eve@evil.example")
+    Organization.objects.update(name="De\r\nmo")
+
+    client_of(ada).post(reverse("accounts:invite"), {"email": "dora@new.example", "role": "member"})
+
+    assert mail.outbox[0].subject == "Ada Bcc: eve@evil.example invites you to De mo"
+    assert mail.outbox[0].recipients() == ["dora@new.example"]
+
+
 @pytest.mark.parametrize("sent", [{"email": "nonsense", "role": "member"}, {"email": "x@y.example", "role": "owner"}])
 def test_refuses_a_senseless_invitation(client_of: ClientOf, ada: User, sent: dict[str, str]) -> None:
     answer = client_of(ada).post(reverse("accounts:invite"), sent)
