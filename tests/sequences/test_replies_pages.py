@@ -1,6 +1,7 @@
 """Pages of what came back."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,8 +32,8 @@ def answer(
 ) -> Message:
     message = sent(sequence, email, at=SENT_AT, first_name="Cleo")
     assert sequence.connection
-    incoming = letter(text=text, From=email, **headers)
-    object.__setattr__(incoming, "internet_message_id", f"<{email}>")
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    incoming = replace(letter(text=text, From=email), internet_message_id=f"<{email}>", headers=named)
     assert take_in(incoming, connection=sequence.connection, now=RECEIVED_AT)
     return message
 

@@ -32,7 +32,7 @@ def mailbox(alice: User, tenant: SandboxTenant, now: datetime) -> MailConnection
 
 def pump(now: datetime, **fields: Any) -> None:
     """Send what is due at `now`."""
-    usual = {"clock": lambda: now, "pace": Pace(per_minute=None), "in_flight": 8, "breaker": Breaker()}
+    usual: dict[str, Any] = {"clock": lambda: now, "pace": Pace(per_minute=None), "in_flight": 8, "breaker": Breaker()}
     Pump(**usual | fields).run(seconds=5)
 
 
