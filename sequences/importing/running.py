@@ -209,8 +209,9 @@ def _finish(import_id: int, now: datetime) -> None:
         **({"sequence": upload.sequence_id} | upload.enrolling if upload.sequence_id else {}),
     )
     if upload.sequence:
-        # Should a crash have swallowed the bell of a chunk.
+        # Should a crash have swallowed the bell of a chunk; and without waiting for the minute's.
         transaction.on_commit(partial(ring, mailboxes_of(upload.sequence), at=now))
+        transaction.on_commit(partial(async_task, "sequences.tasks.tick"))
     if upload.started_at and now - upload.started_at > WORTH_A_NOTICE:
         _tell(upload, now)
 

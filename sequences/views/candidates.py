@@ -16,6 +16,7 @@ from sequences.candidate_forms import CandidateForm, own_tokens
 from sequences.enrolling import BATCH, EnrollRefused, Outcome, enroll
 from sequences.models import Candidate, CandidateImport, Message, Sequence
 from sequences.reasons import HELD, STOPPED
+from sequences.tasks import ring_soon
 
 SHOWN = 50  # enrollments, messages and imports on one page
 
@@ -157,8 +158,11 @@ def _enroll(request: MemberRequest, sequence: Sequence, ids: list[int]) -> HttpR
     except EnrollRefused as refused:
         messages.error(request, str(refused))
         return redirect("sequences:detail", sequence.pk)
-    level = messages.success if outcome.enrolled or outcome.continued else messages.warning
-    level(request, _sentence(outcome))
+    if outcome.enrolled or outcome.continued:
+        ring_soon()
+        messages.success(request, _sentence(outcome))
+    else:
+        messages.warning(request, _sentence(outcome))
     return redirect("sequences:detail", sequence.pk)
 
 
