@@ -318,7 +318,7 @@ class IncomingMailQuerySet(models.QuerySet["IncomingMail"]):
         return related.order_by("-received_at", "-id")
 
     def forget_texts(self) -> int:
-        """A candidate's data is erased: what is left says that something came, and what followed."""
+        """What is left says that something came, what it was taken for, and what followed."""
         return self.update(from_address="", subject="", preview="")
 
 

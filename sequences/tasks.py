@@ -24,6 +24,7 @@ from sequences.sending import Pump
 SCHEDULES = (
     ("send what is due", "sequences.tasks.tick", 1),
     ("look into mailboxes", "sequences.tasks.look_into_mailboxes", 1),
+    ("forget old replies' texts", "sequences.tasks.forget_old_texts", 60 * 24),
     ("mail notices", "accounts.tasks.mail_notices", 1),
     ("end permissions", "mailconnect.tasks.expire", 1),
     ("pick up what was interrupted", "sequences.tasks.pick_up", 1),
@@ -61,6 +62,10 @@ def raise_alarms() -> None:
 def look_into_mailboxes() -> None:
     """Take in what came back. Rung once a minute; each mailbox is looked into every two minutes at most."""
     looking.look_into_all(stop=heartbeat.is_ending)
+
+
+def forget_old_texts() -> None:
+    looking.forget_old_texts(timezone.now())
 
 
 def ring_soon() -> None:

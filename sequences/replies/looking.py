@@ -26,6 +26,8 @@ WATCHED_FOR = timedelta(days=60)
 # Sending needs the worker's place too: a call is over before the next begins.
 WITHIN = timedelta(seconds=45)
 AT_ONCE = 500
+# So long a preview serves to judge a verdict; after that it is only somebody's words.
+TEXTS_KEPT_FOR = timedelta(days=180)
 # Exchange's limits are counted over 24 hours.
 LIMIT_HOLD = timedelta(hours=24)
 logger = logging.getLogger(__name__)
@@ -64,6 +66,15 @@ def look_into_all(*, stop: Callable[[], bool] = lambda: False, clock: Callable[[
         except Exception:
             logger.exception("Mailbox %s could not be looked into.", connection_id)
     return looked
+
+
+def forget_old_texts(now: datetime) -> int:
+    """Sender, subject and preview of what came in long ago. Returns of how many emails."""
+    return (
+        IncomingMail.objects.filter(received_at__lt=now - TEXTS_KEPT_FOR)
+        .exclude(from_address="", subject="", preview="")
+        .forget_texts()
+    )
 
 
 def take_in(letter: Letter, *, connection: MailConnection, now: datetime) -> IncomingMail | None:
@@ -136,11 +147,11 @@ def _store(
         )
         if not is_new:  # another worker was quicker
             return None
+        if report and report.outcome == Outcome.OUR_LIMIT:  # the candidate has no part in it
+            queue.rest(connection.pk, until=letter.received_at + LIMIT_HOLD)
         if found.by_id:
             evidence.it_left(message, now)
         effects.apply(mail, now=now)
-        if report and report.outcome == Outcome.OUR_LIMIT:  # the candidate has no part in it
-            queue.rest(connection.pk, until=letter.received_at + LIMIT_HOLD)
         if mail.kind == Kind.REPLY:
             _tell_owner(mail, now)
     return mail

@@ -1,6 +1,9 @@
 """Enrollments go on after they were stopped or held for nothing: always in the caller's transaction."""
 
 from datetime import datetime
+from functools import partial
+
+from django.db import transaction
 
 from mailconnect import queue
 from sequences.models import Enrollment
@@ -27,8 +30,9 @@ def go_on(enrollment: Enrollment, now: datetime) -> None:
 
 
 def ring(enrollment: Enrollment) -> None:
+    """Once it is committed: the pump locks the mailbox first and enrollments after, so nobody may do it in reverse."""
     if enrollment.connection_id and enrollment.due_at:
-        queue.ring([enrollment.connection_id], at=enrollment.due_at)
+        transaction.on_commit(partial(queue.ring, [enrollment.connection_id], at=enrollment.due_at))
 
 
 def _plan(enrollment: Enrollment, now: datetime) -> None:

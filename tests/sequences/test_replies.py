@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import AuditEvent, Notification, User
 from mailconnect.models import MailConnection
@@ -392,11 +393,17 @@ def test_leaves_an_email_to_its_worker_that_is_being_sent_right_now(mailbox: Mai
 @pytest.mark.parametrize("kind", [Kind.REPLY, Kind.BOUNCE, Kind.OPT_OUT])
 @pytest.mark.parametrize("truth", [Kind.OTHER, Kind.AUTO_REPLY])
 def test_goes_on_when_a_stop_was_wrong(
-    mailbox: MailConnection, message: Message, bob: User, kind: str, truth: IncomingMail.Kind
+    mailbox: MailConnection,
+    message: Message,
+    bob: User,
+    kind: str,
+    truth: IncomingMail.Kind,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     before = enrollment_of(message)
 
-    correct(answered(mailbox, kind), truth, actor=bob, now=NOW)
+    with django_capture_on_commit_callbacks(execute=True):
+        correct(answered(mailbox, kind), truth, actor=bob, now=NOW)
 
     enrollment = enrollment_of(message)
     assert (enrollment.state, enrollment.reason) == ("active", "")

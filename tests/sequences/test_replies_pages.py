@@ -11,7 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from sequences.models import Enrollment, IncomingMail, Message, Sequence, Suppression
-from sequences.replies.looking import take_in
+from sequences.replies.looking import forget_old_texts, take_in
 from tests.mailconnect.owning import connected
 from tests.sequences.already_sent import running_sequence, sent
 from tests.sequences.letters import RECEIVED_AT, letter
@@ -140,10 +140,11 @@ def test_asks_as_many_queries_for_many_rows_as_for_one(
         client.get(REPLIES)
 
 
-def test_forgets_texts_and_keeps_what_followed(sequence: Sequence) -> None:
+def test_forgets_texts_after_180_days_and_keeps_what_followed(sequence: Sequence) -> None:
     answer(sequence)
 
-    IncomingMail.objects.filter(sequence=sequence).forget_texts()
+    assert forget_old_texts(RECEIVED_AT + timedelta(days=180)) == 0
+    assert forget_old_texts(RECEIVED_AT + timedelta(days=180, seconds=1)) == 1
 
     mail = IncomingMail.objects.get()
     assert (mail.from_address, mail.subject, mail.preview, mail.kind) == ("", "", "", "reply")
