@@ -11,6 +11,7 @@ from django.views.defaults import bad_request, server_error
 
 from accounts.models import Organization, User
 from accounts.notifying import notify
+from tests.mailconnect.owning import connected
 
 ClientOf = Callable[[User], Client]
 
@@ -54,6 +55,15 @@ def test_shows_times_in_the_organizations_zone(client_of: ClientOf, alice: User,
     page = client_of(alice).get(reverse("accounts:notifications")).content.decode()
 
     assert shown in page
+
+
+def test_begins_with_connecting_a_mailbox(client_of: ClientOf, alice: User, now: datetime) -> None:
+    client = client_of(alice)
+    assert "Connect your mailbox" in client.get(reverse("home"), follow=True).content.decode()
+
+    connected(alice, now)
+
+    assert "Connect your mailbox" not in client.get(reverse("home"), follow=True).content.decode()
 
 
 def test_is_private_and_strict(client_of: ClientOf, alice: User) -> None:

@@ -43,6 +43,7 @@ def list_page(request: MemberRequest) -> HttpResponse:
         "state": state,
         "whose": whose,
         "states": Sequence.State.choices,
+        "may_send": MailConnection.objects.usable_by(request.user, timezone.now()).exists(),
         "any_at_all": bool(page.object_list) or Sequence.objects.of(request.user).exists(),
     }
     return render(request, "sequences/list.html", context)
