@@ -30,8 +30,8 @@ def main() -> int:
         with world.lock:
             world.turn({"settle_seconds": options.settle})
     _serve(server, post)
-    with world.lock:
-        store.close()
+    world.lock.acquire()  # for good: who is being answered must not find the store closed
+    store.close()
     return 0
 
 

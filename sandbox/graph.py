@@ -504,7 +504,10 @@ def _delta(ask: Ask) -> Response:
     page = changes[: cursor.size]
     reached = page[-1].change if page else cursor.since
     content: dict[str, Any] = {"@odata.context": _context(ask, "Collection(message)")}
-    content["value"] = [_delta_shown(ask, cursor, changed) for changed in [*_replayed(ask, cursor), *page]]
+    told = [*_replayed(ask, cursor), *page]
+    if ask.world.knob(ask.person.id, "shuffles_delta_pages"):  # any order is allowed: here, the newest first
+        told.reverse()
+    content["value"] = [_delta_shown(ask, cursor, changed) for changed in told]
     if len(changes) > cursor.size:
         onward = _Cursor(**vars(cursor) | {"since": reached})
         content["@odata.nextLink"] = _link(ask, {"$skiptoken": onward.token()})

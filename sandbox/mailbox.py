@@ -6,7 +6,7 @@ import itertools
 import re
 import secrets
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,6 +110,7 @@ class Mailbox:
         self._by_property: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._by_folder: dict[str, dict[str, Message]] = defaultdict(dict)
         self.removals: list[Removal] = []
+        self._submits_of_deleted: dict[str, int] = {}  # by key: a count that deleting must not hide
         self.change = 0
         self.generation = 0  # of the delta links that count
         self._serials = itertools.count(1)
@@ -145,7 +146,7 @@ class Mailbox:
         return (message for message in self.in_folder("drafts") if message.leaves_at)
 
     def submits_by_key(self) -> dict[str, int]:
-        counts: dict[str, int] = defaultdict(int)
+        counts = Counter(self._submits_of_deleted)
         for message in self.messages.values():
             if message.submits:
                 counts[message.key] += len(message.submits)
@@ -194,12 +195,17 @@ class Mailbox:
         self._note_removal(message)
         self._forget(message)
         self._store.drop(f"message {self.owner}", str(message.serial))
+        if message.submits:
+            count = self._submits_of_deleted.get(message.key, 0) + len(message.submits)
+            self._submits_of_deleted[message.key] = count
+            self._store.put(f"submits {self.owner}", message.key, {"count": count})
 
     def load(self) -> None:
         for _, content in self._store.all(f"message {self.owner}"):
             self._index(Message(**content))
         for _, content in self._store.all(f"removal {self.owner}"):
             self.removals.append(Removal(**content))
+        self._submits_of_deleted = {key: row["count"] for key, row in self._store.all(f"submits {self.owner}")}
         changes = [message.change for message in self.messages.values()]
         self.change = max([*changes, *(removal.change for removal in self.removals)], default=0)
         self._serials = itertools.count(max((message.serial for message in self.messages.values()), default=0) + 1)

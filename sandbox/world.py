@@ -31,6 +31,7 @@ KNOBS: dict[str, Any] = {
     "bouncing": [],  # addresses that do not exist
     "hides_internal_auto_replies": False,  # from delta and listings, as was reported of Exchange
     "replays_delta_pages": False,
+    "shuffles_delta_pages": False,
     "token_seconds": 0,  # life of access tokens; 0: an hour or more, at random
     "latency_seconds": 0.0,  # before every answer of Graph
     "personal_accounts_pass": False,  # `organizations` lets them through

@@ -42,6 +42,7 @@ _SWITCHES = {
     "reply_ignores_message": "createReply ignores the message that it is given",
     "hides_internal_auto_replies": "Automatic replies of colleagues are left out of delta",
     "replays_delta_pages": "Delta tells some things twice",
+    "shuffles_delta_pages": "Delta tells things out of order",
 }
 
 

@@ -91,6 +91,16 @@ def test_may_tell_twice(alice: Graph, tenant: SandboxTenant) -> None:
     assert [item["subject"] for item in found] == ["Mail 0", "Mail 1", "Mail 1", "Mail 2", "Mail 3"]
 
 
+def test_may_tell_out_of_order(alice: Graph, tenant: SandboxTenant) -> None:
+    tenant.turn(ALICE, shuffles_delta_pages=True)
+    for number in range(4):
+        tenant.put(ALICE, subject=f"Mail {number}")
+
+    found, _ = drained(alice, DELTA, top="2")
+
+    assert [item["subject"] for item in found] == ["Mail 1", "Mail 0", "Mail 3", "Mail 2"]
+
+
 def test_may_keep_the_automatic_reply_of_a_colleague_to_itself(alice: Graph, tenant: SandboxTenant) -> None:
     tenant.turn(ALICE, hides_internal_auto_replies=True)
     tenant.away("bob@demo.example")

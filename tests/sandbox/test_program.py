@@ -62,6 +62,16 @@ def test_keeps_its_state(alice: Graph, tenant: SandboxTenant, kill: bool) -> Non
     assert new["id"] not in (sent_before["id"], waiting["id"])
 
 
+def test_counts_what_was_submitted_although_it_was_deleted(alice: Graph, tenant: SandboxTenant) -> None:
+    for _ in range(2):
+        tenant.delete(ALICE, alice.sent(key="key-1").id)
+
+    tenant.restart()
+
+    assert tenant.messages(ALICE, "") == []
+    assert tenant.submits(ALICE) == {"key-1": 2}
+
+
 def test_forgets_everything_when_told_so(alice: Graph, tenant: SandboxTenant) -> None:
     alice.draft()
     tenant.fault(ALICE, "any", "status", times=-1)
