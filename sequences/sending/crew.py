@@ -8,6 +8,8 @@ from queue import Empty, SimpleQueue
 from mailconnect.outbox import Kind, Outbox, Outcome
 from sequences.sending.letters import Errand
 
+IDLE_SECONDS = 0.002  # between two rounds without a call under way
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,6 +43,7 @@ class Crew:
         written for many at once costs little for each."""
         found: list[tuple[Errand, Outcome]] = []
         if not self.out:
+            time.sleep(IDLE_SECONDS)
             return found
         try:
             found.append(self._done.get(timeout=seconds))
