@@ -16,3 +16,12 @@
     for (const menu of opened()) if (!menu.contains(event.target)) close(menu, false);
   });
 })();
+
+// On a phone the settings and tabs are a strip: show where one is.
+for (const strip of document.querySelectorAll(".mainnav, .sidenav, .tabs")) {
+  const here = strip.querySelector("[aria-current]");
+  if (here) {
+    const [outer, inner] = [strip.getBoundingClientRect(), here.getBoundingClientRect()];
+    strip.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+  }
+}
