@@ -106,7 +106,7 @@ class SandboxTenant:
         found = self._control("GET", f"mailbox/{address}/messages?folder={folder}&key={key}")
         return [_mail(content) for content in found]
 
-    def sent(self, address: str, number: int, *, within: float = 10.0) -> list[Mail]:
+    def sent(self, address: str, number: int, *, within: float = 30.0) -> list[Mail]:
         """Wait until `number` messages have come into Sent Items, or fail."""
         give_up_at = time.monotonic() + within
         while len(found := self.messages(address)) < number:
@@ -230,7 +230,7 @@ class SandboxTenant:
 
     # --- The wire ---------------------------------------------------------------------------------------------------
     def _control(self, method: str, path: str, **content: Any) -> Any:
-        answer = self._session.request(method, f"{self.url}/control/{path}", json=content or None, timeout=10)
+        answer = self._session.request(method, f"{self.url}/control/{path}", json=content or None, timeout=30)
         assert answer.ok, answer.text
         return answer.json()
 

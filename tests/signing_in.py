@@ -76,7 +76,7 @@ class Browser:
                 self.came_back = address
                 return self
             answer = self._session.request(
-                method, address, data=sent if method == "POST" else None, allow_redirects=False, timeout=10
+                method, address, data=sent if method == "POST" else None, allow_redirects=False, timeout=30
             )
             if not answer.is_redirect:
                 self.page = _Page(address, answer.text)

@@ -30,7 +30,7 @@ class Graph:
         self.session.headers.update({"Authorization": f"Bearer {token}", "Prefer": 'IdType="ImmutableId"'})
 
     def ask(self, method: str, path: str, content: Any = None, **options: Any) -> requests.Response:
-        options.setdefault("timeout", 5)
+        options.setdefault("timeout", 30)
         address = path if path.startswith("http") else f"{self.tenant.url}/v1.0{path}"
         return self.session.request(method, address, json=content, **options)
 

@@ -68,12 +68,12 @@ def test_may_be_refused_when_it_is_submitted_again(alice: Graph, tenant: Sandbox
 
 
 def test_is_found_only_after_the_index_has_seen_it(alice: Graph, tenant: SandboxTenant) -> None:
-    tenant.turn(ALICE, search_lag_seconds=0.3)
+    tenant.turn(ALICE, search_lag_seconds=1.5)
     made = alice.draft("key-1")
 
     assert alice.by_key("key-1") == []
     assert alice.get(f"/me/messages/{made['id']}")["id"] == made["id"]
-    time.sleep(0.35)
+    time.sleep(1.6)
     assert len(alice.by_key("key-1")) == 1
 
 

@@ -26,7 +26,7 @@ def test_show_a_mailbox_and_its_mail(alice: Graph, tenant: SandboxTenant, visito
 
     assert "&lt;b&gt;Hello&lt;/b&gt;" in visitor.page.html
     visitor.press("Hello")
-    body = requests.get(f"{visitor.page.address}/body", timeout=5)
+    body = requests.get(f"{visitor.page.address}/body", timeout=30)
     assert "<p>Good" in body.text
     assert "sandbox" in body.headers["Content-Security-Policy"]
     assert "script-src" not in body.headers["Content-Security-Policy"]  # default-src 'none' stands for it
@@ -112,7 +112,7 @@ def test_revoke_tokens_and_let_the_secret_expire(alice: Graph, tenant: SandboxTe
     ["/mail/nobody@demo.example/inbox", "/mail/erin@demo.example/inbox", f"/mail/{ALICE}/message/99", "/no/such/page"],
 )
 def test_say_when_there_is_nothing(tenant: SandboxTenant, path: str) -> None:
-    answer = requests.get(f"{tenant.url}{path}", timeout=5)
+    answer = requests.get(f"{tenant.url}{path}", timeout=30)
 
     assert answer.status_code == 404
     assert "There is nothing here" in answer.text

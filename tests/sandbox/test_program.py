@@ -101,13 +101,13 @@ def test_refuses_a_folder_that_another_uses(tmp_path: Path) -> None:
     "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}], ids=["another name", "another site"]
 )
 def test_lets_no_other_site_press_its_buttons(tenant: SandboxTenant, headers: dict[str, str]) -> None:
-    answer = requests.post(f"{tenant.url}/control/reset", headers=headers, timeout=5)
+    answer = requests.post(f"{tenant.url}/control/reset", headers=headers, timeout=30)
 
     assert answer.status_code == 403
 
 
 def _spoken(tenant: SandboxTenant, sent: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", int(tenant.url.rpartition(":")[2])), timeout=5) as peer:
+    with socket.create_connection(("127.0.0.1", int(tenant.url.rpartition(":")[2])), timeout=30) as peer:
         peer.sendall(sent)
         peer.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: peer.recv(65_536), b""))

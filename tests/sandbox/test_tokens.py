@@ -32,10 +32,10 @@ class _Wire:
         self._url = url
 
     def get(self, url: str, **options: Any) -> requests.Response:
-        return requests.get(url.replace(LOGIN, self._url), timeout=5, **options)
+        return requests.get(url.replace(LOGIN, self._url), timeout=30, **options)
 
     def post(self, url: str, **options: Any) -> requests.Response:
-        return requests.post(url.replace(LOGIN, self._url), timeout=5, **options)
+        return requests.post(url.replace(LOGIN, self._url), timeout=30, **options)
 
     def close(self) -> None:
         pass
@@ -90,7 +90,7 @@ def test_gives_tokens_for_a_code(tenant: SandboxTenant, app_of: Apps) -> None:
     [account] = app.get_accounts()
     assert account["home_account_id"] == f"{claims['oid']}.{DEMO_TENANT}"
     me = requests.get(
-        f"{tenant.url}/v1.0/me", headers={"Authorization": f"Bearer {result['access_token']}"}, timeout=5
+        f"{tenant.url}/v1.0/me", headers={"Authorization": f"Bearer {result['access_token']}"}, timeout=30
     ).json()
     assert me["id"] == claims["oid"]
 
@@ -98,7 +98,7 @@ def test_gives_tokens_for_a_code(tenant: SandboxTenant, app_of: Apps) -> None:
 def test_signs_what_it_says(tenant: SandboxTenant, app_of: Apps) -> None:
     head, content, signature = signed_in(app_of())["id_token"].split(".")
 
-    [key] = requests.get(f"{tenant.url}/organizations/discovery/v2.0/keys", timeout=5).json()["keys"]
+    [key] = requests.get(f"{tenant.url}/organizations/discovery/v2.0/keys", timeout=30).json()["keys"]
     numbers = (int.from_bytes(base64.urlsafe_b64decode(key[name] + "=="), "big") for name in ("e", "n"))
     rsa.RSAPublicNumbers(*numbers).public_key().verify(
         base64.urlsafe_b64decode(signature + "=="), f"{head}.{content}".encode(), padding.PKCS1v15(), hashes.SHA256()
@@ -200,7 +200,7 @@ def test_answers_401_for_a_wrong_secret_alone(tenant: SandboxTenant) -> None:
     right = {"client_id": CLIENT_ID, "client_secret": "sandbox-secret", "grant_type": "refresh_token"}
 
     statuses = [
-        requests.post(address, data=data, timeout=5).status_code
+        requests.post(address, data=data, timeout=30).status_code
         for data in (right | {"client_secret": "wrong"}, right, {"client_id": CLIENT_ID}, right | {"grant_type": "x"})
     ]
 
