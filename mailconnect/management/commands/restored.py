@@ -1,0 +1,21 @@
+"""After a database was restored from a backup: look into the mailboxes before anything is sent."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from mailconnect import queue
+from mailconnect.models import MailConnection
+
+
+class Command(BaseCommand):
+    help = (
+        "Run it once after restoring a backup, before the workers start: whatever may have left since the backup is "
+        "then looked for in its mailbox before it is drafted or sent. Nothing else needs to be done."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        queue.mark_restored(timezone.now())
+        count = MailConnection.objects.live().count()
+        self.stdout.write(f"Noted for {count} mailbox{'' if count == 1 else 'es'}. The workers can start.")
