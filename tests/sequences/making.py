@@ -61,12 +61,14 @@ def message_of(enrollment: Enrollment, step: Step, state: str, now: datetime, **
         fields = {"check_at": now} | fields
     if state in ("refused", "failed", "unknown"):
         fields = {"reason": "message_failed"} | fields
+    connection = step.connection or sequence.connection
+    assert connection
     usual = {"to_address": enrollment.candidate.email, "subject": "Hello", "body_html": "<p>Hi</p>", "body_hash": "x"}
     return Message.objects.create(
         enrollment=enrollment,
         step=step,
         sequence=sequence,
-        connection=step.connection or sequence.connection,
+        connection=connection,
         state=state,
         **(usual | fields),
     )
