@@ -81,7 +81,7 @@ def _look_through(seen: Preview, rows: Iterator[Row | Refusal], organization_id:
             continue
         seen.accepted += 1
         seen.unknown_zones += row.unknown_zone
-        if len(seen.rows) < SHOWN_ROWS:
+        if len(seen.rows) < SHOWN_ROWS and row.email not in addresses:
             seen.rows.append(row)
         addresses.add(row.email)
     seen.duplicates = seen.accepted - len(addresses)
