@@ -78,9 +78,9 @@ def _go_on(before: dict[str, Any], now: datetime) -> None:
 def _no_longer_away(before: dict[str, Any]) -> None:
     """Due when it was due before, if it still waits for the candidate to be back."""
     enrollment = onward.locked(before["id"])
-    if enrollment.due_at and enrollment.due_at.isoformat() == before["moved_to"]:
-        enrollment.due_at = datetime.fromisoformat(before["due_at"])
-    enrollment.away_until = None
+    if _text(enrollment.due_at) == before["moved_to"]:
+        enrollment.due_at = _moment(before["due_at"])
+    enrollment.away_until = _moment(before["away_until"])
     enrollment.save(update_fields=["due_at", "away_until"])
     onward.ring(enrollment)
 
@@ -140,14 +140,21 @@ def _hold(enrollments: QuerySet[Enrollment], mail: IncomingMail) -> list[dict[st
     )
     for each in related.order_by("pk").select_for_update(of=("self",), no_key=True):
         back_at = back_in_office(each, mail.received_at, mail.back_after)
-        before = each.due_at
+        before = {"id": each.pk, "due_at": _text(each.due_at), "away_until": _text(each.away_until)}
         each.away_until = max(back_at, each.away_until or back_at)
-        if before:
-            each.due_at = max(before, each.away_until)
+        if each.due_at:  # else an email is under way, which plans the next one by `away_until`
+            each.due_at = max(each.due_at, each.away_until)
         each.save(update_fields=["away_until", "due_at"])
-        if each.due_at != before and each.due_at and before:
-            held.append({"id": each.pk, "due_at": before.isoformat(), "moved_to": each.due_at.isoformat()})
+        held.append(before | {"moved_to": _text(each.due_at)})
     return held
+
+
+def _text(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def back_in_office(enrollment: Enrollment, received_at: datetime, back_after: date | None) -> datetime:

@@ -425,6 +425,25 @@ def test_no_longer_holds_when_the_absence_was_none(mailbox: MailConnection, mess
     assert (enrollment.due_at, enrollment.away_until) == (before, None)
 
 
+def test_keeps_the_hold_of_another_automatic_reply(mailbox: MailConnection, message: Message, bob: User) -> None:
+    answered(mailbox, Kind.AUTO_REPLY)
+    held = enrollment_of(message)
+    later = came_in(
+        mailbox,
+        internet_message_id="<second@candidate.example>",
+        headers=(("Auto-Submitted", "auto-replied"),),
+        read_text=lambda: "Back on 17 December.",
+    )
+    assert later
+    assert enrollment_of(message).due_at == datetime(2026, 12, 18, 8, tzinfo=UTC)
+
+    correct(later, Kind.REPLY, actor=bob, now=NOW)
+    correct(IncomingMail.objects.get(pk=later.pk), Kind.OTHER, actor=bob, now=NOW)
+
+    enrollment = enrollment_of(message)
+    assert (enrollment.due_at, enrollment.away_until) == (held.due_at, held.away_until)
+
+
 def test_an_opt_out_that_was_none_is_still_a_reply(mailbox: MailConnection, message: Message, bob: User) -> None:
     mail = correct(answered(mailbox, Kind.OPT_OUT), Kind.REPLY, actor=bob, now=NOW)
 
