@@ -113,7 +113,7 @@ def showcase(people: dict[str, User], now: datetime) -> Showcase:
     return fill(**people, now=now)
 
 
-def _faults(page: Page) -> list[str]:
+def faults_of(page: Page) -> list[str]:
     """What axe calls serious or critical, one line each; and whatever sticks out at the side."""
     page.set_viewport_size(DESK)  # type: ignore[arg-type]
     found: list[dict[str, Any]] = Axe().run(page).response["violations"]
@@ -136,7 +136,7 @@ def test_holds_for_who_is_signed_out(site: str, new_context: Callable[..., Brows
 
     for name in SIGNED_OUT:
         page.goto(reverse(name))
-        faults += _faults(page)
+        faults += faults_of(page)
 
     assert not faults, "\n".join(faults)
 
@@ -150,6 +150,6 @@ def test_holds_for_who_is_signed_in(who: str, people: dict[str, User], showcase:
         answer = page.goto(address(showcase))
         assert answer
         assert answer.status < 500, page.url
-        faults += _faults(page)
+        faults += faults_of(page)
 
     assert not faults, "\n".join(faults)
