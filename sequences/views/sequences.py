@@ -22,6 +22,7 @@ from sequences.views.head import TONES, head, row_id
 from sequences.windows import describe, describe_days, window_for
 
 PER_PAGE = 50
+NEEDING_SHOWN = 10
 DAYS_SHOWN = 30
 
 
@@ -35,11 +36,11 @@ def list_page(request: MemberRequest) -> HttpResponse:
     if whose == "mine":
         found = found.filter(owner=request.user)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
-    counted = reporting.with_numbers(found.filter(pk__in=[sequence.pk for sequence in page.object_list]))
+    needing = reporting.needing(request.user).order_by("-created_at")[:NEEDING_SHOWN]
     context = {
         "page": page,
-        "rows": [(sequence, TONES[sequence.state]) for sequence in counted],
-        "needing": reporting.with_numbers(reporting.needing(request.user)).order_by("-created_at")[:10],
+        "rows": [(line, TONES[line.sequence.state]) for line in reporting.lines(page.object_list)],
+        "needing": reporting.lines(needing),
         "state": state,
         "whose": whose,
         "states": Sequence.State.choices,
