@@ -52,7 +52,13 @@ def crowd(*, mailboxes: int, now: datetime, delegated: bool = False, steps: int 
         _sequence(connection, sender, now) for connection, sender in zip(connections, senders, strict=True)
     )
     Step.objects.bulk_create(
-        Step(sequence=sequence, position=position, subject="A word, {{ first_name }}?", body=BODY)
+        Step(
+            sequence=sequence,
+            position=position,
+            delay=30 * (position - 1),
+            subject="A word, {{ first_name }}?",
+            body=BODY,
+        )
         for sequence in sequences
         for position in range(1, steps + 1)
     )
