@@ -73,8 +73,7 @@ class Stage:
 
     def crowd(self, *, mailboxes: int, each: int) -> Crowd:
         now = timezone.now()
-        # A second email, weeks away: else a finished enrollment would hide that the first could leave again.
-        people = population.crowd(mailboxes=mailboxes, now=now, delegated=True, steps=2)
+        people = population.crowd(mailboxes=mailboxes, now=now, delegated=True)
         population.enroll(people, each=each, due_at=now)
         return people
 

@@ -138,9 +138,19 @@ def _begin(sequence: Sequence, now: datetime) -> None:
     if sequence.state == Sequence.State.ACTIVE:
         sequence.state = Sequence.State.PAUSED
     sequence.paused_reason = ""
+    sequence.held_until, sequence.held_reason = None, ""  # what it waited for may have changed: it is asked again
     sequence.starting_at, sequence.planned_up_to = now, 0
     sequence.state_changed_at = now
-    sequence.save(update_fields=["state", "paused_reason", "starting_at", "planned_up_to", "state_changed_at"])
+    changed = [
+        "state",
+        "paused_reason",
+        "held_until",
+        "held_reason",
+        "starting_at",
+        "planned_up_to",
+        "state_changed_at",
+    ]
+    sequence.save(update_fields=changed)
 
 
 def go_on(pk: int, now: datetime) -> None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from accounts.notifying import notify
-from mailconnect import first_emails
+from mailconnect import first_emails, queue
 from mailconnect.models import DelegationGrant, MailConnection
 from mailconnect.permission import Refusal
 from mailconnect.stopping import Activity, Effect, Stop
@@ -48,6 +48,7 @@ class Sequences:
         return Message.objects.filter(under, state=Message.State.SENDING).count()
 
     def allow_again(self, connection: MailConnection, now: datetime) -> None:
+        _look_at_caps_anew(connection, now)
         stopped = Sequence.objects.filter(state=Sequence.State.PAUSED).exclude(paused_reason="")
         for sequence in stopped.filter(_sends_from(connection)).filter(owner__is_active=True).select_related("owner"):
             if not objection(sequence, now):
@@ -162,6 +163,13 @@ def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
     for sequence in paused:
         _tell_paused(sequence, reason, now)
     return effect
+
+
+def _look_at_caps_anew(connection: MailConnection, now: datetime) -> None:
+    """What waits for the end of a daily cap may go on under other terms. The mailbox is locked by who gives them."""
+    capped = Sequence.objects.filter(_sends_from(connection), state=Sequence.State.ACTIVE, held_reason="grant_cap")
+    if capped.update(held_until=None, held_reason=""):
+        queue.ring([connection.pk], at=now)
 
 
 def _sends_from(connection: MailConnection | None) -> Q:

@@ -15,7 +15,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from mailconnect import queue
-from sequences import activating, alarms, heartbeat
+from sequences import activating, alarms, digest, heartbeat
 from sequences.importing import tasks as importing
 from sequences.replies import looking
 from sequences.sending import Pump
@@ -27,6 +27,7 @@ SCHEDULES = (
     ("forget old replies' texts", "sequences.tasks.forget_old_texts", 60 * 24),
     ("mail notices", "accounts.tasks.mail_notices", 1),
     ("end permissions", "mailconnect.tasks.expire", 1),
+    ("send daily digests", "sequences.tasks.send_digests", 15),
     ("pick up what was interrupted", "sequences.tasks.pick_up", 1),
     ("raise alarms", "sequences.tasks.raise_alarms", 5),
 )
@@ -53,6 +54,10 @@ def beat() -> None:
 def pick_up() -> None:
     activating.pick_up(timezone.now())
     importing.look_after()
+
+
+def send_digests() -> None:
+    digest.send_all(timezone.now())
 
 
 def raise_alarms() -> None:
