@@ -19,11 +19,11 @@ from mailconnect.models import MailConnection
 from sequences.models import Candidate, Enrollment, Sequence, Step, Suppression
 from sequences.planning import counts_from, due_again, due_for, mailbox_of, window_of
 from sequences.rendering import candidate_values, missing_token, used_tokens
-from sequences.scheduling import Due, NeverOpen, Why, Window
+from sequences.scheduling import Due, NeverOpen, Why, Window, instant
 from sequences.sending.pace import Pace, next_day, zone_of
 
-LOOKED_AT = 5_000  # enrollments; a page can wait for so many
-OTHERS_LOOKED_AT = 5_000  # emails of other sequences that wait for the same mailbox
+LOOKED_AT = 2_000  # enrollments; a page can wait for so many
+OTHERS_LOOKED_AT = 2_000  # emails of other sequences that wait for the same mailbox
 SHOWN = 50
 WORDS = {
     Why.DELAY: "after its delay",
@@ -50,7 +50,7 @@ class Email:
     @property
     def when(self) -> str:
         """As a clock in that zone shows it, whatever the zone of the page."""
-        return f"{self.moment:%a} {self.moment.day} {self.moment:%b %Y, %H:%M}"
+        return _shown(self.moment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +127,7 @@ class _Mailbox:
         self.served: dict[int, int] = {}
         self.turn = count()
         self.next_look: datetime | None = None
+        self.open_until: dict[Window, datetime] = {}
 
     def _back_at(self, now: datetime) -> datetime:
         return self.connection.away_until or now if self.connection.is_away(now) else now
@@ -140,7 +141,7 @@ class _Mailbox:
             return None, self.free_at
         if self.sent[at.astimezone(self.zone).date()] >= self.connection.daily_limit:
             return None, self._after_today(at)
-        open_lines = [(key, line) for key, line in self.lines.items() if key[1] is None or key[1].is_open(at)]
+        open_lines = [(key, line) for key, line in self.lines.items() if self._is_open(key[1], at)]
         if not open_lines:
             openings = [window.next_open(at) for _, window in self.lines if window]
             return None, min(openings, default=None)
@@ -152,6 +153,15 @@ class _Mailbox:
         self.sent[at.astimezone(self.zone).date()] += 1
         self.free_at = at + self.spacing
         return email, self.free_at if self.lines else None
+
+    def _is_open(self, window: Window | None, at: datetime) -> bool:
+        """Asked for each email, so the end of the day's opening is remembered: `at` never goes back."""
+        if window is None or at < self.open_until.get(window, at):
+            return True
+        if not window.is_open(at):
+            return False
+        self.open_until[window] = instant(at.astimezone(window.zone).date(), window.end, window.zone)
+        return True
 
     def _after_today(self, at: datetime) -> datetime:
         for line in self.lines.values():
@@ -171,6 +181,7 @@ class _DryRun:
         self.steps = {step.position: step for step in sequence.steps.select_related("connection__owner")}
         self.mailboxes: dict[int, _Mailbox] = {}
         self.found = Forecast()
+        self.last: datetime | None = None
         self.order = count()
         self.events: list[tuple[datetime, int, _Waiting | _Mailbox]] = []
         self.texts = _Texts()
@@ -185,6 +196,8 @@ class _DryRun:
                 self._arrive(what, moment)
             elif what.next_look == moment:
                 self._look(what, moment)
+        if self.last:
+            self.found.first, self.found.last = self.found.emails[0].when, _shown(self.last)
         return self.found
 
     def _enrollments(self) -> Iterator[Enrollment]:
@@ -288,11 +301,10 @@ class _DryRun:
         assert email.window is not None
         local = moment.astimezone(email.window.zone)
         self.found.total += 1
-        told = _told(email, enrollment.candidate, step, local, self.now)
-        self.found.first = self.found.first or told.when
-        self.found.last = told.when
+        self.last = local
         self.found.days[local.date()] += 1
-        self.found.emails += [told][: SHOWN - len(self.found.emails)]
+        if len(self.found.emails) < SHOWN:
+            self.found.emails.append(_told(email, enrollment.candidate, step, local, self.now))
         following = self.steps.get(step.position + 1)
         if following is None:
             return
@@ -325,6 +337,10 @@ class _Texts:
         if key not in self.known:
             self.known[key] = missing_token(step.subject, step.body, values)
         return self.known[key]
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M}"
 
 
 def _told(email: _Waiting, candidate: Candidate, step: Step, local: datetime, now: datetime) -> Email:

@@ -119,3 +119,16 @@ def test_follows_a_dry_run_to_the_first_email(alice: User, mailbox: MailConnecti
 
     expect(page.get_by_text("6 emails would leave if the sequence started now")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_follows_a_sequence_that_is_starting(alice: User, mailbox: MailConnection, page_of: SignedIn) -> None:
+    sequence = sequence_of(alice, mailbox, starting_at=datetime.now(UTC))
+    page = page_of(alice)
+    page.goto(f"/sequences/{sequence.pk}/")
+    expect(page.get_by_text("Planning the time of every email.")).to_be_visible()
+
+    Sequence.objects.update(state=Sequence.State.ACTIVE, starting_at=None)
+
+    expect(page.get_by_text("Planning the time of every email.")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Engineers")).to_have_count(1)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
