@@ -13,11 +13,11 @@ from typing import Any
 PREFIX = "result "
 
 
-def run(name: str, *, database: str, standin: str = "", seconds: float = 600, **options: Any) -> Any:
+def run(name: str, *, database: str, standin: str = "", within: float = 900, **options: Any) -> Any:
     """Called by the bench: starts the program and returns what it measured."""
     environment = os.environ | {"MODE": "demo", "DATABASE_URL": database, "SANDBOX_URL": standin, "LOG_LEVEL": "ERROR"}
     command = [sys.executable, "-m", "bench.measured", name, json.dumps(options)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within, check=False)
     found = [line for line in done.stdout.splitlines() if line.startswith(PREFIX)]
     if not found:
         raise RuntimeError(f"{name} measured nothing: {done.stderr[-2000:]}")

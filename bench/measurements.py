@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management import call_command
 
-from bench import sendpath
+from bench import finding, pages, peers, sendpath
 
 
 def migrate() -> None:
@@ -16,4 +16,11 @@ def migrate() -> None:
 NAMED: dict[str, Callable[..., Any]] = {
     "migrate": migrate,
     "send_path": sendpath.send_path,
+    "prepare": finding.prepare,
+    "backlog": finding.backlog,
+    "vacuum": finding.vacuum,
+    "find": finding.find,
+    "claim": finding.claim,
+    "pages": pages.pages,
+    "one_task_per_email": peers.one_task_per_email,
 }

@@ -31,7 +31,7 @@ class Crowd:
     sequences: list[Sequence]
 
 
-def crowd(*, mailboxes: int, now: datetime, delegated: bool = False, steps: int = 1) -> Crowd:
+def crowd(*, mailboxes: int, now: datetime, delegated: bool = False, steps: int = 1, tokens: bool = True) -> Crowd:
     """`delegated`: each sequence belongs to a colleague of the mailbox's owner, who holds a grant."""
     tag = uuid.uuid4().hex[:8]
     organization = Organization.objects.create(name=f"Crowd {tag}")
@@ -46,13 +46,19 @@ def crowd(*, mailboxes: int, now: datetime, delegated: bool = False, steps: int 
             DelegationGrant(connection=connection, grantee=sender, granted_by=connection.owner)
             for connection, sender in zip(connections, senders, strict=True)
         )
-    for connection in connections:
+    for connection in connections if tokens else []:
         give_tokens(connection, now)
     sequences = Sequence.objects.bulk_create(
         _sequence(connection, sender, now) for connection, sender in zip(connections, senders, strict=True)
     )
     Step.objects.bulk_create(
-        Step(sequence=sequence, position=position, subject="A word, {{ first_name }}?", body=BODY)
+        Step(
+            sequence=sequence,
+            position=position,
+            delay=30 * (position - 1),
+            subject="A word, {{ first_name }}?",
+            body=BODY,
+        )
         for sequence in sequences
         for position in range(1, steps + 1)
     )
@@ -133,33 +139,32 @@ def _each(sequences: Iterable[Sequence], each: int) -> Iterable[Sequence]:
     return (sequence for sequence in sequences for _ in range(each))
 
 
-def enroll_millions(people: Crowd, *, each: int, due_at: datetime) -> None:
-    """As `enroll`, by SQL alone: half of them are due, half in the coming days."""
+def enroll_millions(people: Crowd, *, total: int, due_at: datetime, only: Sequence | None = None) -> None:
+    """As `enroll`, by SQL alone, spread over all sequences (or into `only`): half due, half in three days."""
     tag = uuid.uuid4().hex[:8]
-    series = "generate_series(1, %s)" if database.vendor == "postgresql" else (
+    postgresql = database.vendor == "postgresql"
+    series = "generate_series(1, %s) AS g(n)" if postgresql else (
         "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %s) SELECT n FROM s)"
     )  # fmt: skip
-    later = due_at + timedelta(days=3)
-    empty = "'{}'::jsonb" if database.vendor == "postgresql" else "'{}'"
+    empty = "'{}'::jsonb" if postgresql else "'{}'"
+    first = Candidate.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    chosen = [only] if only else people.sequences
+    # One statement made all of them, so their ids follow each other.
+    places = (chosen[0].pk, chosen[0].connection_id, chosen[0].owner_id)
+    count = len(chosen)
     with database.cursor() as cursor:
-        for sequence in people.sequences:
-            name = f"'c' || n || '-{sequence.pk}-{tag}@candidates.example'"
-            cursor.execute(
-                "INSERT INTO sequences_candidate (organization_id, email, first_name, last_name, company, role_title, "
-                f"time_zone, fields, created_at) SELECT %s, {name}, 'Kim ' || n, 'Candidate ' || (n %% 1000), "
-                f"'Company ' || (n %% 997), 'Engineer', '', {empty}, %s FROM {series} AS g(n)"
-                if database.vendor == "postgresql"
-                else "INSERT INTO sequences_candidate (organization_id, email, first_name, last_name, company, "
-                f"role_title, time_zone, fields, created_at) SELECT %s, {name}, 'Kim ' || n, "
-                f"'Candidate ' || (n %% 1000), 'Company ' || (n %% 997), 'Engineer', '', {empty}, %s FROM {series}",
-                [people.organization.pk, due_at, each],
-            )
-            cursor.execute(
-                "INSERT INTO sequences_enrollment (sequence_id, candidate_id, connection_id, enrolled_by_id, state, "
-                "reason, detail, next_position, due_at, created_at) "
-                "SELECT %s, id, %s, %s, 'active', '', '', 1, CASE WHEN id %% 2 = 0 THEN %s ELSE %s END, %s "
-                f"FROM sequences_candidate WHERE email LIKE '%%-{sequence.pk}-{tag}@candidates.example' "
-                "AND id > (SELECT COALESCE(MAX(candidate_id), 0) FROM sequences_enrollment)",
-                [sequence.pk, sequence.connection_id, sequence.owner_id, due_at, later, due_at],
-            )
-    MailConnection.objects.filter(pk__in=[connection.pk for connection in people.connections]).update(due_at=due_at)
+        cursor.execute(
+            "INSERT INTO sequences_candidate (organization_id, email, first_name, last_name, company, role_title, "
+            f"time_zone, fields, created_at) SELECT %s, 'c' || n || '-{tag}@candidates.example', 'Kim ' || n, "
+            f"'Candidate ' || (n %% 1000), 'Company ' || (n %% 997), 'Engineer', '', {empty}, %s FROM {series}",
+            [people.organization.pk, due_at, total],
+        )
+        cursor.execute(
+            "INSERT INTO sequences_enrollment (sequence_id, candidate_id, connection_id, enrolled_by_id, state, "
+            "reason, detail, next_position, due_at, created_at) "
+            "SELECT %s + id %% %s, id, %s + id %% %s, %s, 'active', '', '', 1, "
+            "CASE WHEN (id / %s) %% 2 = 0 THEN %s ELSE %s END, %s FROM sequences_candidate WHERE id > %s",
+            [places[0], count, places[1], count, places[2], count, due_at, due_at + timedelta(days=3), due_at, first],
+        )
+        cursor.execute("ANALYZE")
+    MailConnection.objects.filter(pk__in=[one.connection_id for one in chosen]).update(due_at=due_at)

@@ -55,7 +55,7 @@ def play(stage: "Stage", kills: int) -> None:
     killing.all_together(stage, rest)
     killing.with_cron_and_two_clusters(stage, rest)
     killing.with_a_stepping_clock(stage, rest)
-    killing.stopped_past_the_lease(stage, rest if long else 3)
+    killing.stopped_past_the_lease(stage, rest if long else 4)
     killing.database_away(stage, OUTAGE_SECONDS[long])
     if long:
         for kind in FAULTS:
@@ -105,10 +105,10 @@ def mistrust(stage: "Stage") -> bool:
     """The controls must fail: what finds no fault in them finds no fault in anything."""
     from crashtest import controls, revoking
 
-    controls.kill_those(stage, "control: mark after send", controls.mark_after_send, 15)
-    controls.kill_those(stage, "control: mark before send", controls.mark_before_send, 15)
+    controls.kill_those(stage, "control: mark after send", controls.mark_after_send, 25)
+    controls.kill_those(stage, "control: mark before send", controls.mark_before_send, 25)
     controls.short_cool_down(stage, 8)
-    controls.without_an_epoch(stage, 9)
+    controls.without_an_epoch(stage, 12)
     stage.judge()
     for row in stage.rows:
         if row.verdict:

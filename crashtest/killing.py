@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from crashtest import scaled
 from crashtest.stage import Row, Stage
@@ -87,29 +87,28 @@ def all_together(stage: Stage, kills: int) -> None:
         row.kills += 3
 
 
-def stopped_past_the_lease(stage: Stage, stops: int, *, cool_down: float = scaled.COOL_DOWN, name: str = "") -> None:
-    """SIGSTOP in the middle of a wave, SIGCONT when others have long taken over: zombies."""
+def stopped_past_the_lease(stage: Stage, stops: int, *, points: Sequence[str] = POINTS, name: str = "") -> None:
+    """SIGSTOP at a point, SIGCONT when others have long taken over: zombies."""
     people = stage.crowd(mailboxes=MAILBOXES, each=4)
     row = Row(name or "stopped past the lease", 0, people)
     stage.rows.append(row)
-    successor = stage.crew.start(pump(cool_down=cool_down))
     while row.kills < stops:
         stage.more(people)
-        zombies = [stage.crew.start(pump(cool_down=cool_down)) for _ in range(3)]
+        dooms = [Doom(stage.chance.choice(points), stage.chance.randint(1, 3), signal.SIGSTOP) for _ in range(4)]
+        zombies = [stage.crew.start(pump(observe=doom)) for doom in dooms]
+        time.sleep(1.0)
         for pid in zombies:
-            time.sleep(stage.chance.uniform(0.05, 0.2))
             stage.crew.kill(pid, signal.SIGSTOP)
-        # Some wake when the lease is over, some when the cool-down is over too.
-        time.sleep(scaled.LEASE + stage.chance.choice([0.3, scaled.COOL_DOWN]))
+        successor = stage.crew.start(pump())
+        # Some wake when the lease is over, some when their emails have been decided about too.
+        time.sleep(scaled.LEASE + stage.chance.choice([0.3, scaled.DECIDED]))
         for pid in zombies:
             stage.crew.kill(pid, signal.SIGCONT)
-        time.sleep(0.5)
-        for pid in zombies:
+        time.sleep(1.5)
+        for pid in (*zombies, successor):
             stage.crew.kill(pid)
             stage.crew.wait(pid, 5)
         row.kills += len(zombies)
-    stage.crew.kill(successor)
-    stage.crew.wait(successor, 5)
 
 
 def database_away(stage: Stage, seconds: float) -> None:

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q
+from django.utils import timezone
 
 from bench.running import StandIn
 from sequences.models import Enrollment, Message, Sequence
@@ -80,7 +81,10 @@ def unfinished(sequences: Iterable[Sequence], *, after: datetime | None = None) 
     """Emails that will still move by themselves; with `after`, those of them that will not before then."""
     found = list(sequences)
     waiting = Enrollment.objects.filter(
-        sequence__in=found, sequence__state=Sequence.State.ACTIVE, state=Enrollment.State.ACTIVE, due_at__isnull=False
+        sequence__in=found,
+        sequence__state=Sequence.State.ACTIVE,
+        state=Enrollment.State.ACTIVE,
+        due_at__lt=timezone.now() + timedelta(days=1),
     )
     moving = Message.objects.filter(sequence__in=found, state__in=UNDER_WAY[1:])
     if after:

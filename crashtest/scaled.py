@@ -18,6 +18,7 @@ PERMIT = 0.7
 LEASE = 3
 LAST_START = 1.5  # before the lease's end: a call that begins then has ended by it
 COOL_DOWN = 4.0
+DECIDED = 8.0  # by then an ambiguous email has been looked at often enough
 assert PERMIT + READ + SETTLE + LAG < COOL_DOWN
 
 

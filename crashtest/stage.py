@@ -73,7 +73,8 @@ class Stage:
 
     def crowd(self, *, mailboxes: int, each: int) -> Crowd:
         now = timezone.now()
-        people = population.crowd(mailboxes=mailboxes, now=now, delegated=True)
+        # A second email, weeks away: else a finished enrollment would hide that the first could leave again.
+        people = population.crowd(mailboxes=mailboxes, now=now, delegated=True, steps=2)
         population.enroll(people, each=each, due_at=now)
         return people
 

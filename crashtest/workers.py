@@ -25,10 +25,11 @@ IN_FLIGHT = 8  # few, so that a kill leaves few mailboxes under a dead lease
 
 @dataclass
 class Doom:
-    """Dies by its own SIGKILL when it passes `point` for the `passes`-th time."""
+    """Kills (or stops) its own process when that passes `point` for the `passes`-th time."""
 
     point: str
     passes: int
+    number: int = signal.SIGKILL
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, point: str) -> None:
@@ -36,8 +37,8 @@ class Doom:
             return
         with self._lock:
             self.passes -= 1
-            if self.passes <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self.passes == 0:
+                os.kill(os.getpid(), self.number)
 
 
 def nobody(point: str) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -109,23 +110,50 @@ def mailbox_name(connection: "MailConnection | _Mailbox") -> str:
 
 def grant_digest(grant: DelegationGrant) -> str:
     """A hash of the terms of a grant; they never change, so neither may this."""
+    return _digest(
+        grant.pk,
+        grant.version,
+        grant.connection_id,
+        grant.grantee_id,
+        grant.granted_by_id,
+        grant.created_at,
+        grant.expires_at,
+        grant.daily_cap,
+        grant.sequence_id,
+        grant.approve_first_email,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _digest(
+    pk: int,
+    version: int,
+    connection: int,
+    grantee: int | None,
+    granted_by: int,
+    granted_at: datetime,
+    expires_at: datetime | None,
+    daily_cap: int | None,
+    sequence: int | None,
+    approve_first_email: bool,
+) -> str:
     terms = {
-        "id": grant.pk,
-        "version": grant.version,
-        "connection": grant.connection_id,
-        "grantee": grant.grantee_id,
-        "granted_by": grant.granted_by_id,
-        "granted_at": grant.created_at.astimezone(UTC).isoformat(),
-        "expires_at": grant.expires_at.astimezone(UTC).isoformat() if grant.expires_at else None,
-        "daily_cap": grant.daily_cap,
-        "sequence": grant.sequence_id,
-        "approve_first_email": grant.approve_first_email,
+        "id": pk,
+        "version": version,
+        "connection": connection,
+        "grantee": grantee,
+        "granted_by": granted_by,
+        "granted_at": granted_at.astimezone(UTC).isoformat(),
+        "expires_at": expires_at.astimezone(UTC).isoformat() if expires_at else None,
+        "daily_cap": daily_cap,
+        "sequence": sequence,
+        "approve_first_email": approve_first_email,
     }
     return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
 
 def _permitted(ask: Ask, facts: "_Facts", grant: DelegationGrant | None, now: datetime, started: float) -> Permit:
-    digest = facts.digest(grant) if grant else ""
+    digest = grant_digest(grant) if grant else ""
     key_id, signature = receipts.sign(
         receipts.Statement(
             message=ask.key,
@@ -192,7 +220,6 @@ class _Facts:
         self.grants = self._grants_for(asks, grants)
         self.approved = self._approved()
         self.counted: set[DelegationGrant] = set()
-        self.digests: dict[int, str] = {}
 
     def judge(self, ask: Ask) -> tuple[DelegationGrant | None, str]:
         """The grant to send under (none for the owner) and, if it may not leave, the reason."""
@@ -237,11 +264,6 @@ class _Facts:
             pk=mailbox.organization_id
         )
         return _day_in(zone, self.now)
-
-    def digest(self, grant: DelegationGrant) -> str:
-        if grant.pk not in self.digests:
-            self.digests[grant.pk] = grant_digest(grant)
-        return self.digests[grant.pk]
 
     def count(self, grant: DelegationGrant | None) -> None:
         if grant is None or grant.daily_cap is None:

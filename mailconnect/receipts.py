@@ -56,4 +56,4 @@ def body_hash(subject: str, body_html: str) -> str:
 
 
 def _signature(key_id: str, statement: Statement) -> str:
-    return hmac.new(settings.RECEIPT_KEYS[key_id].encode(), statement.canonical(), hashlib.sha256).hexdigest()
+    return hmac.digest(settings.RECEIPT_KEYS[key_id].encode(), statement.canonical(), "sha256").hex()

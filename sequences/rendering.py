@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from liquid import BoundTemplate, Environment
 from liquid.builtin import content, illegal, output
@@ -23,7 +23,6 @@ from liquid.undefined import FalsyStrictUndefined
 from accounts.models import User
 from mailconnect.models import MailConnection
 from sequences.cleaning import clean
-from sequences.models import Candidate
 
 SUBJECT_MAX = 255
 TEXT_MAX = 100_000  # characters of a template, as in Step.body
@@ -116,7 +115,18 @@ BODY = EmailEnvironment(undefined=Missing, autoescape=True)
 SUBJECT = EmailEnvironment(undefined=Missing)
 
 
-def candidate_values(candidate: Candidate, sender: User) -> dict[str, str]:
+class Person(Protocol):
+    """A candidate, or what was read of one."""
+
+    email: str
+    first_name: str
+    last_name: str
+    company: str
+    role_title: str
+    fields: dict[str, Any]
+
+
+def candidate_values(candidate: Person, sender: User) -> dict[str, str]:
     """What the tokens stand for; `sender` is the mailbox's owner, as whom the email goes out."""
     own = {
         "first_name": candidate.first_name,

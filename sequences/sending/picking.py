@@ -20,7 +20,7 @@ from django.db.models.functions import Lower
 from accounts.models import Organization, User
 from mailconnect import bulk, queue
 from mailconnect.models import MailConnection
-from sequences.models import Candidate, Enrollment, Message, Step, Suppression
+from sequences.models import Enrollment, Message, Step, Suppression
 from sequences.models import Sequence as SequenceRow
 from sequences.sending.letters import Letter, Mailbox, Plan
 
@@ -87,6 +87,23 @@ class Known:
     reason: str
 
 
+@dataclass(slots=True)
+class Addressee:
+    """A candidate, as far as an email needs one: a model costs ten times as much."""
+
+    email: str
+    first_name: str
+    last_name: str
+    company: str
+    role_title: str
+    fields: dict[str, Any]
+    time_zone: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
+
+
 @dataclass(slots=True, kw_only=True)
 class Due:
     """An enrollment whose next step is due."""
@@ -97,7 +114,7 @@ class Due:
     position: int
     due_at: datetime
     created_at: datetime
-    candidate: Candidate
+    candidate: Addressee
     suppressed: bool
     messages: list[Known]
 
@@ -206,9 +223,8 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
     )
     rows = Enrollment.objects.filter(pk__in=chosen, state=Enrollment.State.ACTIVE, due_at__isnull=False)
     names = ("pk", "sequence_id", "next_position", "due_at", "created_at")
-    person = ("email", "first_name", "last_name", "company", "role_title", "time_zone", "fields")
     values = rows.annotate(suppressed=Exists(suppressed)).values_list(
-        *names, "suppressed", *(f"candidate__{name}" for name in person)
+        *names, "suppressed", *(f"candidate__{name}" for name in Addressee.__slots__)
     )
     return [
         Due(
@@ -218,7 +234,7 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
             position=position,
             due_at=due_at,
             created_at=created_at,
-            candidate=Candidate(**dict(zip(person, candidate, strict=True))),
+            candidate=Addressee(*candidate),
             suppressed=is_suppressed,
             messages=earlier.get(pk, []),
         )

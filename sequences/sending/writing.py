@@ -50,9 +50,10 @@ class Written:
 def write(due: list[Due], plans: dict[int, Plan], now: datetime) -> Written:
     """One that cannot be written never stops the others: it is held, stopped or pushed ahead."""
     written = Written()
+    openings: dict[tuple[int, str], datetime] = {}  # by sequence and the candidate's zone: mostly the same for all
     for one in due:
         try:
-            _write_one(one, plans[one.sequence_id], now, written)
+            _write_one(one, plans[one.sequence_id], now, written, openings)
         except Wait as wait:
             written.changes.append(_change(one, State.ACTIVE, due_at=wait.until))
         except (MissingValue, TemplateBroken, NeverOpen, ThreadLost) as problem:
@@ -64,7 +65,9 @@ def write(due: list[Due], plans: dict[int, Plan], now: datetime) -> Written:
     return written
 
 
-def _write_one(one: Due, plan: Plan, now: datetime, written: Written) -> None:
+def _write_one(
+    one: Due, plan: Plan, now: datetime, written: Written, openings: dict[tuple[int, str], datetime]
+) -> None:
     step = plan.steps.get(one.position)
     if step is None:
         written.changes.append(_change(one, State.FINISHED))
@@ -76,7 +79,12 @@ def _write_one(one: Due, plan: Plan, now: datetime, written: Written) -> None:
     if one.suppressed:
         written.changes.append(_change(one, State.STOPPED, "suppressed"))
         return
-    _require_open_window(one, plan, now)
+    # Due times lie inside the window; but it may have closed while the email waited for its turn.
+    place = (one.sequence_id, one.candidate.time_zone)
+    if place not in openings:
+        openings[place] = opening(plan, one.mailbox.connection, one.candidate.time_zone, now)
+    if openings[place] > now:
+        raise Wait(openings[place])
     written.letters.append(_letter(one, plan, step, now))
 
 
@@ -86,13 +94,6 @@ def _change(
     return EnrollmentChange(
         mailbox=one.mailbox, enrollment_id=one.id, state=state, reason=reason, detail=detail, due_at=due_at
     )
-
-
-def _require_open_window(one: Due, plan: Plan, now: datetime) -> None:
-    """Due times lie inside the window; but it may have closed while the email waited for its turn."""
-    opens = opening(plan, one.mailbox.connection, one.candidate.time_zone, now)
-    if opens > now:
-        raise Wait(opens)
 
 
 def opening(plan: Plan, connection: MailConnection, candidate_zone: str, now: datetime) -> datetime:
@@ -146,7 +147,7 @@ def _freeze(letter: Letter, one: Due, step: Step, previous: Known | None) -> Non
     connection = one.mailbox.connection
     values = candidate_values(one.candidate, connection.owner)
     rendered = render(step.subject, step.body, values, signature_of(connection))
-    letter.to_name = str(one.candidate) if one.candidate.first_name or one.candidate.last_name else ""
+    letter.to_name = one.candidate.name
     letter.subject, letter.html = rendered.subject, rendered.html
     if previous:
         letter.subject = previous.subject if previous.subject.lower().startswith("re:") else f"Re: {previous.subject}"

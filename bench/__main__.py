@@ -1,0 +1,195 @@
+"""`python -m bench [--full]`: measures, prints the table (ours, the limit or peer, the ratio), writes bench/results.md.
+
+All of it within one run, in turns, on loopback, in scratch databases; it ends by itself within about ten minutes
+(`--full` adds 5,000,000 enrollments). `--only send,grow` measures a part.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import importing, measured, post_office
+from bench.clients import CLIENTS, Rate, pairs
+from bench.databases import private_postgres, sqlite_file
+from bench.running import StandIn, stand_in
+from bench.table import Table
+
+RESULTS = Path(__file__).parent / "results.md"
+IN_FLIGHT = 128
+LATENCY = 0.15
+CEILING = IN_FLIGHT / (2 * LATENCY)
+ROUNDS = 3
+A_MILLION = 1_000_000
+
+
+@dataclass
+class Bench:
+    standin: StandIn
+    databases: dict[str, str]
+    sizes: list[int]
+    table: Table = field(default_factory=Table)
+    speeds: dict[str, float] = field(default_factory=dict)  # ours, for the peers to be compared with
+    cpu: list[float] = field(default_factory=list)  # ms per email
+
+    def measured(self, what: str, database: str, **options: Any) -> Any:
+        return measured.run(what, database=database, standin=self.standin.url, **options)
+
+    def clients(self) -> None:
+        self.standin.tell("faults")
+        for name in CLIENTS:
+            rate = pairs(self.standin, name, threads=16, seconds=2)
+            self.table.say(f"bare two calls, {name}", f"{rate.per_second:,.0f}/s", f"{rate.cpu_ms:.2f} ms CPU a pair")
+
+    # --- The way of an email ---------------------------------------------------------------------------------------
+
+    def send(self) -> None:
+        for name, url in self.databases.items():
+            for latency in (0.0, LATENCY):
+                self._send(f"{name}, {latency * 1000:.0f} ms", url, latency)
+
+    def _send(self, label: str, url: str, latency: float) -> None:
+        """Bare calls and ours in turns, so that both meet the same noise."""
+        bare: list[Rate] = []
+        ours: list[dict[str, float]] = []
+        self.standin.tell("faults", latency=latency)
+        for _ in range(ROUNDS):
+            bare.append(pairs(self.standin, "http.client", threads=IN_FLIGHT if latency else 16, seconds=2.5))
+            ours.append(self.measured("send_path", url, emails=4000, mailboxes=500, in_flight=IN_FLIGHT))
+        limit = statistics.median(rate.per_second for rate in bare)
+        median = {name: statistics.median(one[name] for one in ours) for name in ours[0]}
+        speed = self.speeds[label] = median["per_second"]
+        self.table.compare(f"send path against bare calls, {label}", speed, limit, "/s", least=0.95 if latency else 0.6)
+        if latency:
+            self.table.compare(f"send path against in flight ÷ two calls, {label}", speed, CEILING, "/s", least=0.85)
+        self.table.limit(f"SQL statements per email, {label}", median["statements"], "", most=1.5 if latency else 0.5)
+        bare_cpu = statistics.median(rate.cpu_ms for rate in bare)
+        self.table.say(f"CPU per email, {label}", f"{median['cpu_ms']:.2f} ms", f"{bare_cpu:.2f} ms bare")
+        self.table.say(f"memory of the worker, {label}", f"{median['memory_mb']:,.0f} MB")
+        self.cpu.append(median["cpu_ms"])
+
+    def peers(self) -> None:
+        for name, url in self.databases.items():
+            for latency, emails, least in ((0.0, 400, 8), (LATENCY, 300, 10)):
+                label = f"{name}, {latency * 1000:.0f} ms"
+                self.standin.tell("faults", latency=latency)
+                peer = self.measured("one_task_per_email", url, emails=emails)["per_second"]
+                what = f"against one django-q2 task per email, {label}"
+                self.table.compare(what, self.speeds.get(label, 0.0), peer, "/s", least=least)
+            self._post_office(name, url)
+
+    def _post_office(self, name: str, url: str) -> None:
+        what = f"against django-post-office to an SMTP sink, {name}"
+        try:
+            peer = post_office.per_second(url, emails=2000)
+        except post_office.NotInstalled as error:
+            self.table.say(what, "not measured", str(error))
+        else:
+            self.table.compare(what, self.speeds.get(f"{name}, 0 ms", 0.0), peer, "/s", least=1.25)
+
+    # --- How it grows ----------------------------------------------------------------------------------------------
+
+    def grow(self) -> None:
+        for name, url in self.databases.items():
+            times: dict[int, float] = {}
+            for size in self.sizes:
+                self.measured("prepare", url, enrollments=size)
+                self.measured("vacuum", url)
+                found = self.measured("find", url)
+                times[size] = found["ms"]
+                share = f"at most {found['most_of_one']:.0f} of one mailbox"
+                self.table.limit(
+                    f"find {found['found']:.0f} due of {size:,}, {name}", found["ms"], " ms", most=10, other=share
+                )
+                if size in (self.sizes[0], A_MILLION):
+                    self._pages(name, url, size)
+            self._growth(name, times)
+            self._claimers(name, url)
+            self._backlog(name, url, times[self.sizes[-1]])
+
+    def _growth(self, name: str, times: dict[int, float]) -> None:
+        smallest, largest = min(times), max(times)
+        ratio = times[largest] / times[smallest]
+        exponent = math.log(ratio) / math.log(largest / smallest)
+        what = f"finding work: {largest:,} against {smallest:,}, {name}"
+        self.table.limit(what, ratio, " times", most=1.5, other=f"exponent {exponent:.2f}")
+
+    def _claimers(self, name: str, url: str) -> None:
+        """One claimer and eight: what they find, and that no lease was given twice."""
+        rates = {}
+        for count in (1, 8):
+            with ThreadPoolExecutor(count) as pool:
+                waiting = [pool.submit(self.measured, "claim", url, seconds=3) for _ in range(count)]
+                found = [one.result() for one in waiting]
+            leases = [tuple(lease) for one in found for lease in one["leases"]]
+            if len(leases) != len(set(leases)):
+                raise RuntimeError("A lease was given twice.")
+            rates[count] = sum(one["found"] for one in found) / 3
+        least = 1.2 if name == "postgresql" else 0.6
+        self.table.compare(f"8 claimers against 1, no double lease, {name}", rates[8], rates[1], "/s", least=least)
+
+    def _backlog(self, name: str, url: str, before: float) -> None:
+        waiting = self.measured("backlog", url, enrollments=200_000)
+        found = self.measured("find", url)
+        what = f"find with {waiting:,} waiting in one mailbox, against without, {name}"
+        self.table.limit(what, found["ms"] / before, " times", most=1.5)
+
+    def _pages(self, name: str, url: str, size: int) -> None:
+        for page, one in self.measured("pages", url).items():
+            other = f"p95 {one['p95_ms']:.0f} ms, {one['queries']:.0f} queries, {one['cpu_ms']:.0f} ms CPU"
+            self.table.limit(f"page {page} at {size:,}, {name}", one["ms"], " ms", most=100, other=other)
+
+    # --- Enrolling, and what a day costs ------------------------------------------------------------------------------
+
+    def enroll(self) -> None:
+        for name, url in self.databases.items():
+            for rows in importing.SIZES:
+                one = importing.measure(url, rows)
+                what = f"enroll {rows:,} from a CSV ({one.peak_mb:.0f} MB), {name}"
+                self.table.reach(what, one.rows_per_second, " rows/s", least=8000)
+
+    def estimate(self) -> None:
+        if self.cpu:
+            emails = 10_000 * 50
+            hours = emails * max(self.cpu) / 1000 / 3600
+            rate = f"{emails / 8 / 3600:.0f} emails/s for 8 h"
+            self.table.say("10,000 mailboxes × 50 emails a day", rate, f"{hours:.2f} h of CPU a day")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="up to 5,000,000 enrollments")
+    parser.add_argument("--only", default="", help="parts, with commas between: clients, send, peers, enroll, grow")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"])
+    options = parser.parse_args()
+    started = time.monotonic()
+    with ExitStack() as stack:
+        standin = stack.enter_context(stand_in())
+        databases = {}
+        if options.database != "postgresql":
+            databases["sqlite"] = stack.enter_context(sqlite_file())
+        if options.database != "sqlite" and (cluster := stack.enter_context(private_postgres())):
+            databases["postgresql"] = cluster.create_database("bench")
+        for url in databases.values():
+            measured.run("migrate", database=url)
+        sizes = [10_000, 100_000, A_MILLION] + ([5_000_000] if options.full else [])
+        bench = Bench(standin, databases, sizes)
+        names = ["clients", "send", "peers", "enroll", "grow", "estimate"]
+        parts: dict[str, Callable[[], None]] = {name: getattr(bench, name) for name in names}
+        for name, part in parts.items():
+            if not options.only or name in options.only.split(","):
+                part()
+    seconds = time.monotonic() - started
+    if not options.only:
+        RESULTS.write_text(bench.table.markdown(seconds), encoding="utf-8")
+    print(f"\n{seconds:.0f} s" + ("" if options.only else f"; wrote {RESULTS}"))
+
+
+if __name__ == "__main__":
+    main()
