@@ -48,11 +48,12 @@ def backlog(*, enrollments: int) -> int:
 def find(*, rounds: int = 25) -> dict[str, float]:
     """Milliseconds for 500 emails found; and the most of one mailbox among them."""
     queue.LEASE_SECONDS = LEASES_LAST
+    memory = picking.Memory()
     times, shares, found = [], [], 0
     for _ in range(rounds):
         now = _everybody_due()
         started = time.perf_counter()
-        mailboxes = picking.lease_mailboxes(uuid4(), now=now, limit=AT_ONCE)
+        mailboxes = picking.lease_mailboxes(uuid4(), memory, now=now, limit=AT_ONCE)
         places = picking.due_places([mailbox.id for mailbox in mailboxes], now=now, limit=EACH)
         times.append((time.perf_counter() - started) * 1000)
         counts = [sum(map(len, sequences.values())) for sequences in places.values()]
@@ -62,11 +63,12 @@ def find(*, rounds: int = 25) -> dict[str, float]:
 
 def claim(*, seconds: float) -> dict[str, Any]:
     """One of several claimers: lease, find, release, as fast as it goes. Returns the leases it got."""
+    memory = picking.Memory()
     owner, leases, found = uuid4(), [], 0
     ends_at = time.monotonic() + seconds
     while time.monotonic() < ends_at:
         now = timezone.now()
-        mailboxes = picking.lease_mailboxes(owner, now=now, limit=AT_ONCE)
+        mailboxes = picking.lease_mailboxes(owner, memory, now=now, limit=AT_ONCE)
         places = picking.due_places([mailbox.id for mailbox in mailboxes], now=now, limit=EACH)
         found += sum(len(ids) for sequences in places.values() for ids in sequences.values())
         leases += [[mailbox.id, mailbox.lease.epoch] for mailbox in mailboxes]
