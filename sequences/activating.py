@@ -239,7 +239,9 @@ def _run(sequence: Sequence, now: datetime) -> None:
         sequence.activated_at = sequence.activated_at or sequence.starting_at
     sequence.starting_at, sequence.state_changed_at = None, now
     sequence.save(update_fields=["state", "paused_reason", "activated_at", "starting_at", "state_changed_at"])
-    if not objection:
+    if objection:
+        pausing.tell_paused(sequence, objection, now)
+    else:
         _ring(Enrollment.objects.filter(sequence=sequence))
 
 

@@ -161,7 +161,7 @@ def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
     effect = _effect(changed)
     changed.update(state=Sequence.State.PAUSED, paused_reason=reason, state_changed_at=now)
     for sequence in paused:
-        _tell_paused(sequence, reason, now)
+        tell_paused(sequence, reason, now)
     return effect
 
 
@@ -240,7 +240,7 @@ def _effect(sequences: QuerySet[Sequence]) -> Effect:
     return Effect(sequences=found, waiting=waiting.count())
 
 
-def _tell_paused(sequence: Sequence, reason: str, now: datetime) -> None:
+def tell_paused(sequence: Sequence, reason: str, now: datetime) -> None:
     what, next_step = PAUSED[reason]
     notify(
         user=sequence.owner,

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django_q.models import OrmQ
 
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Notification, User
 from mailconnect.models import MailConnection
 from sequences import activating
 from sequences.activating import ActivationRefused
@@ -221,6 +221,7 @@ def test_pauses_with_the_reason_when_the_permission_ends_while_it_is_starting(
 
     sequence.refresh_from_db()
     assert (sequence.state, sequence.paused_reason) == (Sequence.State.PAUSED, "grant_revoked")
+    assert "was revoked" in Notification.objects.get(user=bob, kind="sequence_paused").text
 
 
 def test_is_picked_up_when_its_task_died(sequence: Sequence, now: datetime) -> None:
