@@ -23,7 +23,7 @@ from sequences.scheduling import NeverOpen
 BATCH = 5_000
 FIRST = 1  # the position of the first step
 # Emails that may still leave, or may have left: who has one is not started anew.
-UNDER_WAY = ("planned", "drafting", "drafted", "sending", "accepted", "unknown")
+UNDER_WAY = ("drafting", "drafted", "sending", "accepted", "unknown")
 Stop = tuple[int, datetime]  # where an enrollment stands: its next step, and what that step's delay counts from
 INSERT = """
 INSERT INTO sequences_enrollment (sequence_id, connection_id, enrolled_by_id, state, reason, detail, next_position,

@@ -1,9 +1,12 @@
 """What the queue calls."""
 
+import contextlib
+
 from django.utils import timezone
+from django_q.tasks import async_task
 
 from accounts.models import User
-from sequences.enrolling import enroll
+from sequences.enrolling import BATCH, EnrollRefused, enroll
 from sequences.importing import running, uploading
 from sequences.models import Candidate, Sequence
 
@@ -12,11 +15,18 @@ def run(import_id: int) -> None:
     running.advance(import_id, clock=timezone.now)
 
 
-def enroll_all(sequence_id: int, import_id: int, user_id: int) -> None:
-    """All candidates of an import, for the person who asked. Done twice it enrolls nobody twice."""
+def enroll_all(sequence_id: int, import_id: int, user_id: int, after: int = 0) -> None:
+    """All candidates of an import, for the person who asked: a batch, then the next by a task of its own.
+
+    Done twice it enrolls nobody twice.
+    """
     sequence = Sequence.objects.select_related("organization").get(pk=sequence_id)
-    ids = Candidate.objects.filter(last_import=import_id).order_by("pk").values_list("pk", flat=True)
-    enroll(sequence=sequence, candidate_ids=ids, actor=User.objects.get(pk=user_id), now=timezone.now())
+    candidates = Candidate.objects.filter(last_import=import_id, pk__gt=after).order_by("pk")
+    ids = list(candidates.values_list("pk", flat=True)[:BATCH])
+    with contextlib.suppress(EnrollRefused):  # archived meanwhile
+        enroll(sequence=sequence, candidate_ids=ids, actor=User.objects.get(pk=user_id), now=timezone.now())
+        if len(ids) == BATCH:
+            async_task("sequences.importing.tasks.enroll_all", sequence_id, import_id, user_id, ids[-1])
 
 
 def look_after() -> None:

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -65,7 +66,7 @@ def _new_import(request: MemberRequest) -> HttpResponse:
     complaint = ""
     if request.method == "POST":
         try:
-            return redirect("sequences:import", _keep(request).pk)
+            return redirect(_onward(_keep(request), request.GET.get("sequence", "")))
         except FileRefused as refused:
             complaint = str(refused)
     context = {
@@ -74,6 +75,12 @@ def _new_import(request: MemberRequest) -> HttpResponse:
         "recent": access.imports_of(request.user).order_by("-created_at")[:RECENT],
     }
     return render(request, "sequences/importing/new.html", context, status=422 if complaint else 200)
+
+
+def _onward(upload: CandidateImport, sequence: str) -> str:
+    """To the preview, with the sequence that the person came from."""
+    address = reverse("sequences:import", args=[upload.pk])
+    return f"{address}?sequence={sequence}" if sequence.isascii() and sequence.isdigit() else address
 
 
 def _keep(request: MemberRequest) -> CandidateImport:

@@ -199,7 +199,15 @@ def test_does_not_go_on_after_the_last_step(sequence: Sequence, alice: User) -> 
     assert take(sequence, Candidate.objects.get()) == Outcome(already=1)
 
 
-@pytest.mark.parametrize(("state", "outcome"), [("drafted", Outcome(already=1)), ("cancelled", Outcome(continued=1))])
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        ("drafting", Outcome(already=1)),
+        ("drafted", Outcome(already=1)),
+        ("planned", Outcome(continued=1)),
+        ("cancelled", Outcome(continued=1)),
+    ],
+)
 def test_does_not_go_on_while_an_email_is_under_way(
     sequence: Sequence, alice: User, mailbox: MailConnection, state: str, outcome: Outcome
 ) -> None:

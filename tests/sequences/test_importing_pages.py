@@ -116,6 +116,18 @@ def test_lets_the_person_say_which_column_has_the_addresses(alice: User, client_
     assert [column["field"] for column in CandidateImport.objects.get().columns] == ["full_name", "email"]
 
 
+def test_remembers_the_sequence_that_the_person_came_from(alice: User, client_of: ClientOf) -> None:
+    sequence = Sequence.objects.create(organization=alice.organization, owner=alice, name="Outreach")
+    client = client_of(alice)
+
+    enroll_page = text_of(client.get(reverse("sequences:enroll", args=[sequence.pk])))
+    address = f"{reverse('sequences:new_import')}?sequence={sequence.pk}"
+    preview = client.post(address, {"file": SimpleUploadedFile("people.csv", GOOD.encode())}, follow=True)
+
+    assert address in enroll_page
+    assert f'<option value="{sequence.pk}" selected>' in text_of(preview)
+
+
 def test_answers_htmx_with_the_preview_itself(alice: User, client_of: ClientOf) -> None:
     upload = uploaded(alice, NOW, "carol@client.example,Carol", waiting=False)
 
