@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import inviting, leaving
+from accounts import governing, inviting, leaving
 from accounts.auditing import record
 from accounts.models import AuditEvent, Invitation, Notification, Organization, User
 from accounts.staff import OwnOrganization, ReadOnly
@@ -27,6 +27,7 @@ class OrganizationAdmin(OwnOrganization):
     def save_model(self, request: HttpRequest, obj: Organization, form: Any, change: bool) -> None:
         assert isinstance(request.user, User)
         super().save_model(request, obj, form, change)
+        governing.apply(obj, request.user, timezone.now())
         record(
             organization=obj,
             actor=request.user,

@@ -14,11 +14,11 @@ from django.utils import timezone
 
 from accounts import leaving
 from accounts.models import Notification, User
-from mailconnect import ending, granting, queue, vault
+from mailconnect import ending, granting, vault
 from mailconnect.granting import Terms
 from mailconnect.microsoft.identity import GRAPH_SCOPES, TokenAnswer
 from mailconnect.models import DelegationGrant, MailConnection
-from sequences import pausing, receipts
+from sequences import activating, receipts
 from sequences.models import Enrollment, Message, Sequence
 from sequences.sending import Pace, Pump
 from tests.sandbox_tenant import SandboxTenant
@@ -181,10 +181,7 @@ def _assert_all_leave_once_allowed_again(by_bob: Sequence, by_alice: Sequence, o
     now = timezone.now()
     office.allow(now)
     for sequence in (by_bob, by_alice):
-        sequence.refresh_from_db()
-        assert pausing.objection(sequence, now) == ""
-    Sequence.objects.filter(pk__in=[by_bob.pk, by_alice.pk]).update(state=Sequence.State.ACTIVE, paused_reason="")
-    queue.ring([office.mailbox.pk], at=now)
+        assert activating.start(sequence=sequence, actor=office.ada, now=now).state == Sequence.State.ACTIVE
 
     office.send()
 
