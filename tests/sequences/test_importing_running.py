@@ -1,6 +1,10 @@
 """An import stores every row once, whatever interrupts it."""
 
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +17,7 @@ from sequences.importing import running
 from sequences.importing.running import StartRefused, advance, continue_stalled, start
 from sequences.models import Candidate, CandidateImport, Enrollment, Sequence, Step, Suppression
 from tests.mailconnect.owning import connected
+from tests.sequences.test_worker import address_of_database
 from tests.sequences.uploading import uploaded
 
 State = CandidateImport.State
@@ -306,3 +311,44 @@ def test_is_the_organizations_own(organization: Organization, alice: User) -> No
     done = run(uploaded(alice, NOW, *people(1)))
 
     assert set(done.candidates.values_list("organization", flat=True)) == {organization.pk}
+
+
+# A worker with small chunks that takes its time.
+WORKER = """
+import sys, time
+import django
+django.setup()
+from django.utils import timezone
+from sequences.importing import running
+def slowly():
+    time.sleep(0.05)
+    return timezone.now()
+running.CHUNK = 5
+running.advance(int(sys.argv[1]), clock=slowly)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_stores_each_row_once_though_its_worker_is_killed(sequence: Sequence, alice: User) -> None:
+    upload = uploaded(alice, NOW, *people(150), "nobody", people(1)[0], sequence=sequence)
+    kills = 0
+
+    while CandidateImport.objects.get(pk=upload.pk).state != State.DONE:
+        before = CandidateImport.objects.get(pk=upload.pk).rows_read
+        worker = _worker(upload.pk)
+        while worker.poll() is None:
+            if kills < 2 and CandidateImport.objects.get(pk=upload.pk).rows_read > before + 20:
+                worker.kill()
+                kills += 1
+            time.sleep(0.02)
+        worker.wait()
+
+    upload.refresh_from_db()
+    assert kills == 2
+    assert (upload.rows_read, upload.created, upload.updated, upload.refused) == (152, 150, 0, 1)
+    assert (upload.enrolled, Candidate.objects.count(), Enrollment.objects.count()) == (150, 150, 150)
+
+
+def _worker(import_id: int) -> "subprocess.Popen[bytes]":
+    settings = {"DATABASE_URL": address_of_database(), "DJANGO_SETTINGS_MODULE": "metaview_outreach.settings"}
+    return subprocess.Popen([sys.executable, "-c", WORKER, str(import_id)], env=os.environ | settings)
