@@ -276,6 +276,11 @@ class DelegationGrant(models.Model):
     def __str__(self) -> str:
         return f"{self.connection} → {self.grantee or 'entire team'}"
 
+    @property
+    def last_moment(self) -> datetime | None:
+        """For people: who reads "until the 24th" expects the 24th to count, and it ends at midnight after it."""
+        return self.expires_at - timedelta(seconds=1) if self.expires_at else None
+
     def is_live(self, now: datetime) -> bool:
         return self.archived_at is None and (self.expires_at is None or self.expires_at > now)
 

@@ -5,6 +5,7 @@ Mallory is an admin elsewhere, and somebody has not signed in. An address withou
 """
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.cookies import SimpleCookie
@@ -340,7 +341,7 @@ def answers(method: str, name: str, world: World) -> str:
     for person in PEOPLE:
         with transaction.atomic():
             client = Client(raise_request_exception=False)
-            client.cookies = world.cookies[person].copy()
+            client.cookies = deepcopy(world.cookies[person])
             answer = client.get(address) if method == "GET" else client.post(address, sent)
             found.append(str(answer.status_code))
             transaction.set_rollback(True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -54,7 +55,7 @@ def test_is_neither_offered_nor_taken_on_any_page(
     client, step = client_of(bob), sequence.steps.get()
     settings = reverse("sequences:settings", args=[sequence.pk])
     text = {"kind": "new_thread", "delay": 0, "delay_unit": "days", "subject": "Hello", "body": "<p>Hello</p>"}
-    forged = {
+    forged: dict[str, dict[str, Any]] = {
         settings: {"name": "Bob's"},
         reverse("sequences:new"): {"name": "Forged"},
         reverse("sequences:edit_step", args=[sequence.pk, step.pk]): text,

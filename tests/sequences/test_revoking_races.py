@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -61,8 +62,8 @@ def test_of_two_who_revoke_one_acts_and_the_other_is_told(
         grant = granted(mailbox, bob)
 
         both = at_once(
-            lambda grant=grant: granting.revoke(grant=grant, actor=alice, now=timezone.now()),
-            lambda grant=grant: granting.revoke(grant=grant, actor=ada, now=timezone.now()),
+            partial(granting.revoke, grant=grant, actor=alice, now=timezone.now()),
+            partial(granting.revoke, grant=grant, actor=ada, now=timezone.now()),
         )
 
         assert sorted(each.acted for each in both) == [False, True]
@@ -95,7 +96,7 @@ def test_no_permission_outlives_a_deactivation_that_came_at_the_same_moment(
         at_once(
             lambda: leaving.deactivate(user=User.objects.get(pk=leaver.pk), actor=ada, now=timezone.now()),
             lambda: granting.grant(connection=mailbox, grantee=bob, actor=alice, terms=Terms(), now=timezone.now()),
-            lambda asked=asked: requesting.approve(request=asked, actor=alice, terms=Terms(), now=timezone.now()),
+            partial(requesting.approve, request=asked, actor=alice, terms=Terms(), now=timezone.now()),
         )
 
         assert not DelegationGrant.objects.filter(archived_at=None).exists()
@@ -109,8 +110,8 @@ def test_what_is_activated_while_its_permission_is_revoked_sends_nothing_and_doe
         sequence = running(bob, mailbox, f"Run {run}", state=Sequence.State.DRAFT)
 
         at_once(
-            lambda grant=grant: granting.revoke(grant=grant, actor=alice, now=timezone.now()),
-            lambda sequence=sequence: activating.start(sequence=sequence, actor=bob, now=timezone.now()),
+            partial(granting.revoke, grant=grant, actor=alice, now=timezone.now()),
+            partial(activating.start, sequence=sequence, actor=bob, now=timezone.now()),
         )
 
         sequence.refresh_from_db()
