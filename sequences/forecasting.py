@@ -26,8 +26,6 @@ LOOKED_AT = 2_000  # enrollments; a page can wait for so many
 OTHERS_LOOKED_AT = 2_000  # emails of other sequences that wait for the same mailbox
 SHOWN = 50
 WORDS = {
-    Why.DELAY: "after its delay",
-    Why.AT_TIME: "at the step’s time of day",
     Why.WINDOW: "when the sending window opens",
     Why.WEEKEND: "not on days that are left out",
     Why.HOLIDAY: "not on a public holiday",
@@ -247,7 +245,7 @@ class _DryRun:
             self.found.incomplete += [held][: SHOWN - len(self.found.incomplete)]
         else:
             window = window_of(step=step, sequence=self.sequence, candidate_zone=enrollment.candidate.time_zone)
-            why = tuple(WORDS[each] for each in due.why)
+            why = tuple(_words(each, step) for each in due.why)
             waiting = _Waiting(
                 mailbox=mailbox,
                 due=due.moment,
@@ -337,6 +335,12 @@ class _Texts:
         if key not in self.known:
             self.known[key] = missing_token(step.subject, step.body, values)
         return self.known[key]
+
+
+def _words(why: Why, step: Step) -> str:
+    if why == Why.AT_TIME and step.at_time:
+        return f"{step.delay_words}, not before {step.at_time:%H:%M}"
+    return WORDS.get(why, step.delay_words)
 
 
 def _shown(moment: datetime) -> str:

@@ -104,6 +104,15 @@ class Step(models.Model):
     def __str__(self) -> str:
         return f"Step {self.position}"
 
+    @property
+    def delay_words(self) -> str:
+        """ "3 business days after step 1", "at once": when it is due, without the time of day."""
+        after = "the candidate is enrolled" if self.position == 1 else f"step {self.position - 1}"
+        if not self.delay:
+            return "at once" if self.position == 1 else f"right after {after}"
+        unit = self.Unit(self.delay_unit).label
+        return f"{self.delay} {unit.removesuffix('s') if self.delay == 1 else unit} after {after}"
+
 
 class Candidate(models.Model):
     """A person we may write to: one row per address in an organization."""

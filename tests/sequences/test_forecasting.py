@@ -113,8 +113,19 @@ def test_keeps_the_distance_of_the_mailbox(sequence: Sequence) -> None:
 
     # A distance is up to a quarter longer; the forecast takes the middle.
     assert moments(found) == [MONDAY, MONDAY + timedelta(seconds=90), MONDAY + timedelta(seconds=180)]
-    assert found.emails[0].why == (WORDS[Why.DELAY],)
-    assert found.emails[1].why == (WORDS[Why.DELAY], IN_LINE)
+    assert found.emails[0].why == ("at once",)
+    assert found.emails[1].why == ("at once", IN_LINE)
+
+
+def test_says_why_then(sequence: Sequence) -> None:
+    sequence.steps.filter(position=1).update(at_time=time(14), delay_unit="days")
+    sequence.steps.filter(position=2).update(delay=5, delay_unit="days")
+    enrolled(sequence)
+
+    first, second = dry_run(sequence).emails
+
+    assert first.why == ("at once, not before 14:00",)
+    assert second.why == ("5 days after step 1", WORDS[Why.WEEKEND])
 
 
 def test_keeps_the_daily_limit_and_counts_what_was_sent_today(sequence: Sequence, mailbox: MailConnection) -> None:
@@ -247,6 +258,6 @@ def test_is_shown_with_why_and_what_is_missing(
     page = client_of(alice).get(reverse("sequences:schedule", args=[sequence.pk])).content.decode()
 
     assert "1 email would leave if the sequence started now" in page
-    assert "after its delay" in page
+    assert "at once" in page
     assert "Zoë, step 2: no value for <code>company</code>" in page
     assert "Mon–Fri, 09:00–17:00, Europe/Berlin" in page
