@@ -25,7 +25,7 @@ _ACCOUNT_FIELDS = {
     "is_admin",
     "is_guest",
     "home_tenant",
-    "email_claim",
+    "claims",
     "stopped_with",
     "refused_with",
     "consented",

@@ -38,7 +38,7 @@ class Account:
     is_admin: bool = False
     is_guest: bool = False
     home_tenant: str = ""  # of a guest
-    email_claim: str = ""  # what the token says, where that is not the address
+    claims: dict[str, Any] = field(default_factory=dict)  # what the id_token says otherwise; null: leaves out
     # An AADSTS code that stops the sign-in on Microsoft's page, and one that the token endpoint answers with.
     stopped_with: int = 0
     refused_with: int = 0
@@ -125,7 +125,7 @@ def seed_accounts() -> list[Account]:
             ELSEWHERE_TENANT,
             "eve@other.example",
             "Eve Impostor",
-            email_claim="alice@demo.example",
+            claims={"email": "alice@demo.example"},
             has_mailbox=False,
         ),
         account(PERSONAL_TENANT, "pat@personal.example", "Pat Personal"),

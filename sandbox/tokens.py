@@ -260,10 +260,10 @@ def _claims(world: World, granted: _Granted) -> dict[str, Any]:
     if "profile" in granted.scopes:
         claims |= {"name": person.name, "oid": person.id, "preferred_username": person.user_principal_name}
     if "email" in granted.scopes:
-        claims["email"] = person.email_claim or person.address
+        claims["email"] = person.address
     if person.is_guest:
         claims |= {"acct": 1, "idp": f"https://sts.windows.net/{person.home_tenant}/"}
-    return claims
+    return {name: value for name, value in (claims | person.claims).items() if value is not None}
 
 
 def refused(code: int) -> Response:

@@ -116,21 +116,21 @@ class World:
 
     def _load(self) -> None:
         for _, content in self.store.all("tenant"):
-            tenant = Tenant(**content)
+            tenant = Tenant(**_known(Tenant, content))
             self.tenants[tenant.id] = tenant
         for _, content in self.store.all("account"):
-            self._know(Account(**content))
+            self._know(Account(**_known(Account, content)))
         for kind, tokens in (("access", self.access_tokens), ("refresh", self.refresh_tokens)):
             tokens.update({token: Grant(**content) for token, content in self.store.all(kind)})
         for _, content in self.store.all("fault"):
-            self.faults.setdefault(content["account"], []).append(Fault(**content))
+            self.faults.setdefault(content["account"], []).append(Fault(**_known(Fault, content)))
         for identity, content in self.store.all("approval"):
             self.approval_requests[identity] = content
         for identity, content in self.store.all("world"):
             if identity == "knobs":
                 self.knobs |= content
             else:
-                vars(self.app).update(content)
+                vars(self.app).update(_known(App, content))
         for mailbox in self.mailboxes.values():
             mailbox.load()
 
@@ -258,3 +258,8 @@ class World:
             self.store.drop("fault", fault.id)
         else:
             self.store.put("fault", fault.id, vars(fault))
+
+
+def _known(kind: type, content: dict[str, Any]) -> dict[str, Any]:
+    """What a row says that is still known: a newer program may have dropped a field."""
+    return {name: value for name, value in content.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]

@@ -206,7 +206,9 @@ class SandboxTenant:
         self._control("POST", f"mailbox/{address}/revoke", code=code, access=access)
 
     def change_account(self, address: str, **changes: Any) -> None:
-        """Among others `stopped_with` and `refused_with` (AADSTS codes, 0 for none) and `only_scopes`."""
+        """`stopped_with` and `refused_with` (AADSTS codes, 0 for none), `only_scopes`, `consented`, `aliases`,
+        `is_admin`, and `claims`: what the id_token says otherwise (None: it leaves that out).
+        """
         self._control("POST", f"mailbox/{address}/account", **changes)
 
     def consent_mode(self, tenant: str, mode: str, *, workflow: bool = False) -> None:

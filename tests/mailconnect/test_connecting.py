@@ -13,7 +13,7 @@ from accounts.models import AuditEvent, Notification, Organization, User
 from mailconnect.models import AdminConsent, ConsentFlow, DefaultMailbox, MailConnection, TokenCache
 from mailconnect.reasons import SENTENCES
 from tests.mailconnect.owning import connected
-from tests.sandbox_tenant import DEMO_TENANT, SandboxTenant
+from tests.sandbox_tenant import DEMO_TENANT, ELSEWHERE_TENANT, SandboxTenant
 from tests.sequences import outreach
 from tests.signing_in import Browser, begin, path_of
 
@@ -204,13 +204,59 @@ def test_that_is_refused_says_why_and_leaves_the_existing_connection(
 def test_believes_no_address_that_a_token_claims(
     tenant: SandboxTenant, alice: User, organization: Organization, client_of: ClientOf, address: str
 ) -> None:
-    tenant.change_account(address, email_claim=ALICE)
+    tenant.change_account(address, claims={"email": ALICE, "preferred_username": ALICE, "upn": ALICE})
 
     connect(client_of(alice), address, "Accept")
 
     assert not MailConnection.objects.exists()
     organization.refresh_from_db()
     assert organization.microsoft_tenant_id == ""
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "another app"},
+        {"iss": f"https://login.microsoftonline.com/{ELSEWHERE_TENANT}/v2.0"},
+        {"iss": "https://evil.example/v2.0"},
+        {"tid": ELSEWHERE_TENANT},
+        {"tid": None},
+        {"oid": None},
+        {"oid": ""},
+        {"ver": "1.0"},
+        {"exp": 1_700_000_000},
+        {"exp": None},
+        {"nbf": 4_000_000_000},
+    ],
+    ids=str,
+)
+def test_trusts_no_token_that_does_not_fit(
+    existing: MailConnection, tenant: SandboxTenant, alice: User, client_of: ClientOf, claims: dict[str, Any]
+) -> None:
+    before = everything()
+    tenant.change_account(ALICE, claims=claims)
+
+    shown = connect(client_of(alice), ALICE, "Accept")
+
+    assert SENTENCES["answer_not_trusted"][0].replace("'", "&#x27;") in shown
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"acct": 1},
+        {"idp": "live.com"},
+        {"preferred_username": "alice_partner.example#EXT#@demo.example"},
+    ],
+    ids=["account kind", "identity provider", "name"],
+)
+def test_knows_a_guest_by_any_sign(
+    tenant: SandboxTenant, alice: User, client_of: ClientOf, claims: dict[str, Any]
+) -> None:
+    tenant.change_account(ALICE, claims=claims)
+
+    assert SENTENCES["guest_account"][0] in connect(client_of(alice), ALICE, "Accept")
 
 
 def test_that_fails_by_our_own_fault_tells_the_operator(

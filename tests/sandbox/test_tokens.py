@@ -18,7 +18,7 @@ from tests.signing_in import Browser
 
 CLIENT_ID = "00000000-0000-4000-8000-00000000c0de"
 ALICE = "alice@demo.example"
-SCOPES = ["Mail.ReadWrite", "Mail.Send", "MailboxSettings.Read", "User.Read"]
+SCOPES = ["Mail.ReadWrite", "Mail.Send", "MailboxSettings.Read", "User.Read", "email"]
 RETURN = "http://localhost:8000/back/"
 LOGIN = "https://login.microsoftonline.com"
 
@@ -173,7 +173,7 @@ def test_grants_less_than_was_asked_for_as_a_success(tenant: SandboxTenant, app_
 
     result = signed_in(app_of())
 
-    assert set(result["scope"].split()) == {"User.Read", "openid", "profile"}
+    assert set(result["scope"].split()) == {"User.Read", "openid", "profile", "email"}
 
 
 @pytest.mark.parametrize(
@@ -285,6 +285,7 @@ def test_knows_guests_by_their_home(tenant: SandboxTenant, app_of: Apps) -> None
 def test_lets_a_stranger_claim_any_address(app_of: Apps) -> None:
     claims = signed_in(app_of(), "eve@other.example")["id_token_claims"]
 
+    assert (claims["email"], claims["preferred_username"]) == (ALICE, "eve@other.example")
     assert claims["tid"] != DEMO_TENANT
 
 
