@@ -17,6 +17,11 @@ class MemberRequest(HttpRequest):
     user: User
 
 
+def searched(request: HttpRequest) -> str:
+    """What a list is searched for; without NUL, which PostgreSQL refuses."""
+    return request.GET.get("q", "").replace("\0", "").strip()[:100]
+
+
 def admin_required(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """For admins of an organization; a member is refused (403), an anonymous person signs in first."""
 

@@ -1,5 +1,6 @@
 """Forms of people and organizations."""
 
+from datetime import date
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -7,6 +8,7 @@ from allauth.account import forms as allauth_forms
 from allauth.core import context
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -27,6 +29,17 @@ def time_zones() -> list[tuple[str, str]]:
 def holiday_countries() -> list[tuple[str, str]]:
     named = {codes[1]: name.replace("_", " ").title() for name, codes in COUNTRIES.items()}
     return [("", "None"), *sorted(named.items(), key=lambda item: item[1])]
+
+
+class DayField(forms.DateField):
+    """A day that has a midnight in every time zone, and a day after it: not one at the calendar's very ends."""
+
+    EARLIEST, LATEST = date(1900, 1, 1), date(2999, 12, 31)
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+        validators = [MinValueValidator(self.EARLIEST), MaxValueValidator(self.LATEST)]
+        super().__init__(widget=widget, validators=validators, **kwargs)
 
 
 class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
@@ -153,8 +166,8 @@ class AuditFilterForm(forms.Form):
 
     actor = forms.ModelChoiceField(User.objects.none(), required=False, label="Person", empty_label="Everybody")
     action = forms.ChoiceField(required=False, label="What")
-    since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    since = DayField(required=False, label="From")
+    until = DayField(required=False, label="To")
 
     def __init__(self, organization: Organization, data: dict[str, str]) -> None:
         super().__init__(data)

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 
+from accounts.forms import DayField
 from accounts.models import Organization, User
 from mailconnect import stopping
 from mailconnect.granting import Terms, longest_end
@@ -17,12 +18,7 @@ MOST_A_DAY = 2000
 class TermsForm(forms.Form):
     """The limits of a permission. Days are the organization's: a permission lasts to the end of its last one."""
 
-    expires_on = forms.DateField(
-        label="Last day",
-        required=False,
-        help_text="Empty: until you revoke it.",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    expires_on = DayField(label="Last day", required=False, help_text="Empty: until you revoke it.")
     daily_cap = forms.IntegerField(
         label="Emails a day, at most",
         required=False,

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 
+from accounts.forms import DayField
 from accounts.models import User
 from mailconnect.models import MailConnection
 
@@ -37,12 +38,8 @@ class ReceiptsForm(forms.Form):
     person = forms.ModelChoiceField(
         User.objects.none(), required=False, label="Initiated by", empty_label="Everybody that I may see"
     )
-    since = forms.DateField(
-        label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
-    until = forms.DateField(
-        label="To, and including", required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    since = DayField(label="From", required=False)
+    until = DayField(label="To, and including", required=False)
     format = forms.ChoiceField(choices=[("csv", "CSV, for a spreadsheet"), ("json", "JSON, for a program")])
 
     def __init__(self, data: Any, *, user: User) -> None:

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.access import searched
 from accounts.models import User
 from mailconnect import access, granting, requesting, stopping
 from mailconnect.granting import GrantRefused, Revoked
@@ -30,7 +31,7 @@ A_PAGE = 50
 def permissions(request: MemberRequest) -> HttpResponse:
     user, now = request.user, timezone.now()
     connection = access.own_connection(user)
-    found = _found(user, connection, request.GET.get("q", "").strip()[:100])
+    found = _found(user, connection, searched(request))
     if request.headers.get("HX-Request"):
         return render(request, "mailconnect/permissions/_found.html", found)
     context = {
@@ -110,7 +111,7 @@ def revoke(request: MemberRequest, pk: int) -> HttpResponse:
 @login_required
 def ask(request: MemberRequest) -> HttpResponse:
     """Whose mailbox to ask for: those of colleagues that the person may not use yet."""
-    user, now, text = request.user, timezone.now(), request.GET.get("q", "").strip()[:100]
+    user, now, text = request.user, timezone.now(), searched(request)
     sequence_id = _own_sequence(user, request.GET.get("sequence", ""))
     usable = MailConnection.objects.usable_by(user, now, sequence_id=sequence_id)
     others = access.colleagues_connections(user, text).exclude(pk__in=usable.values("pk"))

@@ -19,7 +19,8 @@ from sequences.models import Enrollment, Sequence
 def continue_held(request: MemberRequest, pk: int) -> HttpResponse:
     """All that are held for one reason, once it is seen to."""
     sequence = access.get_own_sequence(request.user, pk)
-    return _continue(request, sequence, Enrollment.objects.filter(reason=request.POST.get("reason", "")))
+    reason = request.POST.get("reason", "").replace("\0", "")
+    return _continue(request, sequence, Enrollment.objects.filter(reason=reason))
 
 
 @require_POST

@@ -22,6 +22,7 @@ from sequences.importing.reading import FileRefused
 from sequences.importing.running import FAILED, StartRefused
 from sequences.models import CandidateImport, Sequence
 from sequences.spreadsheets import csv_lines
+from sequences.views.head import row_id
 
 RECENT = 10
 # What the form adds to the file itself: boundaries and the token.
@@ -149,7 +150,7 @@ def _chosen_sequence(request: MemberRequest) -> Sequence | None:
     if not chosen:
         return None
     sequences = access.sequences_to_enroll_into(request.user)
-    sequence = sequences.filter(pk=chosen).first() if chosen.isascii() and chosen.isdigit() else None
+    sequence = sequences.filter(pk=row_id(chosen)).first()
     if sequence is None:
         raise StartRefused("You cannot enroll into that sequence. Choose another, or none.")
     return sequence

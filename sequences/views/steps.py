@@ -15,7 +15,7 @@ from sequences.forms import PreviewForm, StepForm
 from sequences.models import Candidate, Sequence, Step
 from sequences.previewing import Preview
 from sequences.rendering import TOKENS
-from sequences.views.head import head
+from sequences.views.head import head, row_id
 
 Refusals = (EditRefused, ActivationRefused)
 
@@ -73,7 +73,7 @@ def _write(request: MemberRequest, sequence: Sequence, step: Step) -> HttpRespon
 @login_required
 def preview_step(request: MemberRequest, pk: int) -> HttpResponse:
     sequence = access.get_own_sequence(request.user, pk)
-    position = int(position) if (position := request.POST.get("position", "")).isdecimal() else 0
+    position = row_id(request.POST.get("position")) or 0
     preview = _preview(request, sequence, Step(sequence=sequence, position=min(position, editing.STEPS_MOST)))
     return render(request, "sequences/_preview.html", {"preview": preview})
 

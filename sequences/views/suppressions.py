@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.access import searched
 from sequences import reporting, suppressing
 from sequences.access import MemberRequest
 from sequences.forms import SuppressionForm
@@ -28,7 +29,7 @@ def suppressions(request: MemberRequest) -> HttpResponse:
         messages.success(request, f"Nothing more is sent to {email}.{told}")
         return redirect("sequences:suppressions")
     entries = Suppression.objects.filter(organization=request.user.organization_id).select_related("created_by")
-    wanted = request.GET.get("q", "").strip()
+    wanted = searched(request)
     page = reporting.page(
         entries.filter(email__icontains=wanted) if wanted else entries,
         before=row_id(request.GET.get("before")),
