@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Notification, User
-from mailconnect import ending, granting
+from mailconnect import ending, granting, stopping
 from mailconnect.granting import Terms
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 from mailconnect.permission import Permit, Refusal
@@ -210,3 +210,36 @@ def test_is_what_a_leaver_ran_also_from_the_own_mailbox(
     assert reason_of(by_bob) == "owner_left"
     by_carol.refresh_from_db()
     assert by_carol.state == Sequence.State.ACTIVE
+
+
+def test_after_reconnecting_goes_on_with_one_click_and_its_owner_is_told_so_once(
+    mailbox: MailConnection, alice: User, bob: User, now: datetime, client_of: Callable[[User], Client]
+) -> None:
+    granted(mailbox, bob)
+    sequence = running(bob, mailbox, activated_at=now)
+    ending.needs_reconnecting(connection=mailbox, reason="access_revoked", now=now)
+    assert reason_of(sequence) == "mailbox_reconnect"
+    stopping.allow_again(mailbox, now)
+    assert not Notification.objects.filter(kind="sequence_resumable").exists(), "it is not connected yet"
+
+    MailConnection.objects.update(state=MailConnection.State.CONNECTED)
+    for _ in range(2):
+        stopping.allow_again(mailbox, now)
+    client_of(bob).post(reverse("sequences:activate", args=[sequence.pk]))
+
+    assert Notification.objects.filter(user=bob, kind="sequence_resumable").count() == 1
+    sequence.refresh_from_db()
+    assert (sequence.state, sequence.paused_reason) == (Sequence.State.ACTIVE, "")
+
+
+def test_goes_on_when_the_owner_raises_the_cap(mailbox: MailConnection, alice: User, bob: User, now: datetime) -> None:
+    grant = granting.grant(connection=mailbox, grantee=bob, actor=alice, terms=Terms(daily_cap=1), now=now)
+    tomorrow = now + timedelta(days=1)
+    sequence = running(bob, mailbox, held_until=tomorrow, held_reason="grant_cap")
+
+    granting.change(grant=grant, actor=alice, terms=Terms(daily_cap=50), now=now)
+
+    sequence.refresh_from_db()
+    mailbox.refresh_from_db()
+    assert (sequence.held_until, sequence.held_reason) == (None, "")
+    assert mailbox.due_at == now
