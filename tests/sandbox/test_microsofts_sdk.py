@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import httpx
@@ -60,7 +61,12 @@ def speak(tenant: SandboxTenant) -> Speaking[Any]:
             adapter.base_url = f"{tenant.url}/v1.0"
             return await calls(GraphServiceClient(request_adapter=adapter))
 
-    return lambda calls: asyncio.run(run(calls))
+    def in_a_thread_of_its_own(calls: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        # A browser test before this one leaves its event loop running in the tests' thread.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(run(calls))).result()
+
+    return in_a_thread_of_its_own
 
 
 def draft(key: str, subject: str = "Platform engineering") -> Message:

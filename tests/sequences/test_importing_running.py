@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connections
 from django_q.models import OrmQ
 
 from accounts.models import AuditEvent, Notification, Organization, User
@@ -260,11 +260,10 @@ def test_tells_who_had_to_wait(alice: User) -> None:
     assert Notification.objects.get(user=alice).title == "“candidates.csv” is imported"
 
 
+@pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("small_chunks")
 def test_two_files_at_once_leave_one_row_per_address(sequence: Sequence, alice: User) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer at a time.")
     lines = people(40)
     uploads = [
         uploaded(alice, NOW, *lines, sequence=sequence),
