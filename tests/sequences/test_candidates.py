@@ -139,7 +139,7 @@ def test_needs_no_more_queries_for_more_candidates(alice: User, client_of: Clien
     assert counts[0] == counts[1]
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's planner needs no operator class.")
+@pytest.mark.postgres
 @pytest.mark.parametrize("text", ["p0011", "number0011", "paul"])
 def test_searches_by_index(alice: User, client_of: ClientOf, text: str) -> None:
     crowd(alice, 3000)

@@ -260,7 +260,7 @@ def test_tells_who_had_to_wait(alice: User) -> None:
     assert Notification.objects.get(user=alice).title == "“candidates.csv” is imported"
 
 
-@pytest.mark.postgres
+@pytest.mark.postgres  # SQLite has one writer at a time
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("small_chunks")
 def test_two_files_at_once_leave_one_row_per_address(sequence: Sequence, alice: User) -> None:
