@@ -37,7 +37,7 @@ def send_path(*, emails: int, mailboxes: int, in_flight: int, settle: bool = Fal
     pump = Pump(pace=pace, in_flight=in_flight)
     cpu, started = _cpu(), time.monotonic()
     with database.execute_wrapper(statements):
-        pump.run(seconds=300, linger=(lambda: True) if settle else None)
+        pump.run(seconds=300, linger=settle)
     seconds, cpu = time.monotonic() - started, _cpu() - cpu
     left = Message.objects.filter(sequence__in=people.sequences, state__in=["accepted", "sent"]).count()
     if left != emails:

@@ -57,13 +57,16 @@ def _judge_one(verdict: Verdict, enrollment: Enrollment, message: Message | None
         if not shown or submissions:
             _note(verdict, "unknown", enrollment, state, submissions)
             verdict.lost += not shown
-    elif _is_lost(enrollment, state, submissions):
+    elif _is_lost(enrollment, message, submissions):
         verdict.lost += 1
         _note(verdict, "lost", enrollment, state, submissions)
 
 
-def _is_lost(enrollment: Enrollment, state: str, submissions: int) -> bool:
+def _is_lost(enrollment: Enrollment, message: Message | None, submissions: int) -> bool:
+    state = message.state if message else "none"
     if state in (State.SENT, State.ACCEPTED):
+        return not submissions
+    if message and message.reason == "left_otherwise":  # the database is older than the mailbox, and knows it
         return not submissions
     if submissions or state in UNDER_WAY[1:]:
         return True

@@ -71,9 +71,7 @@ def pump(
     def body() -> None:
         while True:
             pace = scaled.quick(cool_down=cool_down)
-            Pump(pace=pace, in_flight=IN_FLIGHT, observe=observe, clock=clock).run(
-                seconds=ROUND_SECONDS, linger=lambda: True
-            )
+            Pump(pace=pace, in_flight=IN_FLIGHT, observe=observe, clock=clock).run(seconds=ROUND_SECONDS, linger=True)
             time.sleep(0.05)
 
     return body
