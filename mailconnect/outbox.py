@@ -89,7 +89,7 @@ class Outbox:
 
         def call(graph: GraphClient) -> Outcome:
             if replaces:
-                graph.delete_draft(replaces)
+                graph.delete_draft(replaces, gate=lease.check)
             item = graph.create_draft(draft, gate=lease.check, sent=self._sent.get("draft"))
             return Outcome(kind=Kind.DONE, items=(item,))
 
@@ -117,13 +117,15 @@ class Outbox:
             "sent_since", connection_id, lambda graph: Outcome(kind=Kind.DONE, items=tuple(graph.sent_since(moment)))
         )
 
-    def remove_drafts(self, connection_id: int, draft_ids: Iterable[str]) -> Outcome:
+    def remove_drafts(self, lease: Lease, draft_ids: Iterable[str]) -> Outcome:
+        """Only under the lease: without it, what was a draft when we looked may be an email on its way by now."""
+
         def call(graph: GraphClient) -> Outcome:
             for draft_id in draft_ids:
-                graph.delete_draft(draft_id)
+                graph.delete_draft(draft_id, gate=lease.check)
             return DONE
 
-        return self._observed("remove", connection_id, call)
+        return self._observed("remove", lease.connection_id, call)
 
     def settings(self, connection_id: int) -> Outcome:
         def call(graph: GraphClient) -> Outcome:

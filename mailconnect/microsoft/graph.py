@@ -175,10 +175,10 @@ class GraphClient:
         )
         return [_mail_item(item) for item in _items(found) if item.get("singleValueExtendedProperties")]
 
-    def delete_draft(self, draft_id: str) -> None:
+    def delete_draft(self, draft_id: str, *, gate: Callable[[], None] | None = None) -> None:
         """Remove a draft. Already gone is fine."""
         try:
-            self._call("DELETE", f"/me/messages/{quote(draft_id)}", expected=204)
+            self._call("DELETE", f"/me/messages/{quote(draft_id)}", expected=204, gate=gate)
         except Refused as refusal:
             if refusal.status != 404:
                 raise

@@ -301,7 +301,7 @@ class Pump:
         if surplus:
             mailbox = letter.mailbox
             mailbox.open += 1
-            call = partial(self._outbox.remove_drafts, mailbox.id, surplus)
+            call = partial(self._outbox.remove_drafts, mailbox.lease, surplus)
             self._send_for(mailbox, call, partial(_closed, mailbox), partial(_close, mailbox))
 
     def _line_stands(self, letter: Letter) -> bool:
@@ -325,7 +325,7 @@ class Pump:
             self._batch.look_later(letter, self._clock())
 
     def _remove_draft(self, letter: Letter) -> None:
-        call = partial(self._outbox.remove_drafts, letter.mailbox.id, [letter.draft_id] if letter.draft_id else [])
+        call = partial(self._outbox.remove_drafts, letter.mailbox.lease, [letter.draft_id] if letter.draft_id else [])
         self._send_for(letter.mailbox, call, partial(self._removed, letter), partial(self._each_later, [letter]))
 
     def _removed(self, letter: Letter, outcome: Outcome) -> None:

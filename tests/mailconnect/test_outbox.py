@@ -135,7 +135,19 @@ def test_finds_and_removes_drafts_by_their_key(
     found = outbox.find(mailbox.pk, key).items
 
     assert [item.is_draft for item in found] == [True, True]
-    assert outbox.remove_drafts(mailbox.pk, [item.id for item in found] + ["gone"]).kind == Kind.DONE
+    lease = Lease(mailbox.pk, uuid.uuid4(), 1, time.monotonic())
+    assert outbox.remove_drafts(lease, [item.id for item in found] + ["gone"]).kind == Kind.DONE
+    assert len(tenant.messages(ALICE, "drafts")) == 1
+
+
+def test_removes_nothing_when_the_lease_is_over(
+    tenant: SandboxTenant, outbox: Outbox, mailbox: MailConnection, put_draft: Callable[..., Outcome]
+) -> None:
+    """Whoever took over may have sent what was a draft when we looked."""
+    (item,) = put_draft().items
+    lost = Lease(mailbox.pk, uuid.uuid4(), 1, time.monotonic() - 55)
+
+    assert outbox.remove_drafts(lost, [item.id]).kind == Kind.LAPSED
     assert len(tenant.messages(ALICE, "drafts")) == 1
 
 
