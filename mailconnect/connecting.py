@@ -175,6 +175,9 @@ def _settings_if_readable(graph: GraphClient) -> MailboxSettings | None:
 def _store(user: User, tokens: TokenAnswer, account: Account, mailbox: Mailbox, now: datetime) -> MailConnection:
     """Everything that a connection is, at once. The organization's row is locked: two first ones cannot both bind."""
     organization = Organization.objects.select_for_update(no_key=True).get(pk=user.organization_id)
+    # Whoever was deactivated while we asked Microsoft leaves no tokens behind.
+    if not User.objects.select_for_update(no_key=True).get(pk=user.pk).is_active:
+        raise ConnectRefused("flow_unknown")
     if organization.microsoft_tenant_id not in ("", account.tenant_id):
         raise ConnectRefused("other_tenant")
     Organization.objects.filter(pk=organization.pk).update(microsoft_tenant_id=account.tenant_id)

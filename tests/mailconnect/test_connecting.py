@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts import leaving
 from accounts.models import AuditEvent, Notification, Organization, User
+from mailconnect import connecting
 from mailconnect.models import AdminConsent, ConsentFlow, DefaultMailbox, MailConnection, TokenCache
 from mailconnect.reasons import SENTENCES
 from tests.mailconnect.owning import connected
@@ -334,6 +336,21 @@ def test_settles_that_it_was_waiting_for_it(
 
 
 # --- The state that goes to Microsoft and comes back ----------------------------------------------------------------
+def test_of_a_person_who_is_deactivated_meanwhile_keeps_nothing(
+    tenant: SandboxTenant, alice: User, ada: User, now: datetime, client_of: ClientOf
+) -> None:
+    client = client_of(alice)
+    answer = dict(parse_qsl(urlsplit(walked(client, ALICE, "Accept")).query))
+    leaving.deactivate(user=User.objects.get(pk=alice.pk), actor=ada, now=now)
+
+    # The request came in before: it knows her as she was then.
+    with pytest.raises(connecting.ConnectRefused):
+        connecting.finish(user=alice, session_key=client.session.session_key or "", answer=answer, now=now)
+
+    assert not TokenCache.objects.exists()
+    assert not MailConnection.objects.exists()
+
+
 def test_counts_once(tenant: SandboxTenant, alice: User, client_of: ClientOf) -> None:
     client = client_of(alice)
     came_back = walked(client, ALICE, "Accept")
