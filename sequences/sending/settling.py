@@ -36,7 +36,7 @@ class Step:
 def begin(letters: Sequence[Letter], now: datetime) -> set[int]:
     """Store the frozen emails; those in `drafting` take their enrollments out of the queue. Returns enrollments' ids.
 
-    A row that ended without having left begins anew. An enrollment that is no longer due as it was, or whose sequence
+    A row that ended without having left begins anew, without the permit that its old text had. An enrollment that is no longer due as it was, or whose sequence
     is no longer active, is left alone.
     """
     rows = [
@@ -217,7 +217,8 @@ ON CONFLICT (enrollment_id, step_id) DO UPDATE SET
     to_address = excluded.to_address, to_name = excluded.to_name, subject = excluded.subject,
     body_html = excluded.body_html, body_hash = excluded.body_hash, reply_to_id = excluded.reply_to_id,
     draft_id = excluded.draft_id, epoch = excluded.epoch, attempts = 0, check_at = excluded.check_at,
-    planned_at = excluded.planned_at
+    planned_at = excluded.planned_at, permitted_at = NULL, permitted_to_id = NULL, grant_id = NULL,
+    grant_version = NULL, grant_digest = '', receipt_key = '', receipt = ''
 WHERE sequences_message.state IN ('planned', 'refused', 'failed', 'cancelled')
 RETURNING id, enrollment_id
 """

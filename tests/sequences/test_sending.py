@@ -12,6 +12,7 @@ from django.db import connections
 from accounts.models import Notification, User
 from mailconnect.models import DelegationGrant, MailConnection
 from sequences.models import Enrollment, Message, Sequence, Step, Suppression
+from sequences.receipts import verify_all
 from sequences.sending import Pace, Pump
 from sequences.sending.pace import Breaker
 from tests.sandbox_tenant import SandboxTenant
@@ -250,6 +251,25 @@ def test_shows_a_person_what_microsoft_refuses(
     assert (enrollment.state, enrollment.reason) == (state, reason)
     assert (message.state, message.reason, message.check_at) == (State.FAILED, code, None)
     assert tenant.messages(ALICE, "drafts") == []
+
+
+def test_begins_anew_without_the_receipt_of_a_text_that_never_left(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    enrolled(sequence, 1, now)
+    tenant.fault(ALICE, "send", "status", status=400, code="ErrorInvalidRequest")
+    pump().run(seconds=5)
+    assert list(verify_all()) == []
+
+    tenant.clear_faults()
+    tenant.fault(ALICE, "create_draft", "status", status=400, code="ErrorInvalidRequest")
+    Step.objects.update(body="<p>Another text</p>")
+    Enrollment.objects.update(state=Enrollment.State.ACTIVE, reason="", due_at=now)
+    MailConnection.objects.update(due_at=now)
+    pump().run(seconds=5)
+
+    assert "Another text" in Message.objects.get().body_html
+    assert list(verify_all()) == []
 
 
 @pytest.mark.parametrize("call", ["create_draft", "send"])
