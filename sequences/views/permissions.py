@@ -13,6 +13,7 @@ from mailconnect.first_emails import AlreadyDecided
 from mailconnect.models import DelegationGrant, FirstEmailApproval
 from sequences import access, first_emails, handing_over
 from sequences.access import MemberRequest
+from sequences.cleaning import for_page
 from sequences.handing_over import HandingOverRefused
 from sequences.models import Message, Sequence
 from sequences.permission_forms import HandOverForm
@@ -38,12 +39,14 @@ def sent_by_others(request: MemberRequest) -> HttpResponse:
 @login_required
 def first_email(request: MemberRequest, pk: int) -> HttpResponse:
     approval = _approval(request.user, pk)
+    message = first_emails.email_of(approval)
     context = {
         "approval": approval,
         "sequence": get_object_or_404(
             Sequence.objects.of(request.user).select_related("owner"), pk=approval.sequence_id
         ),
-        "message": first_emails.email_of(approval),
+        "message": message,
+        "body": for_page(message.body_html) if message else "",
         "is_open": approval.grant.is_live(timezone.now()) and not (approval.approved_at or approval.declined_at),
     }
     return render(request, "sequences/first_email.html", context)

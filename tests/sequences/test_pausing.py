@@ -140,13 +140,17 @@ class TestAFirstEmail:
     def test_leaves_once_its_owner_has_read_and_approved_it(
         self, email: Message, alice: User, now: datetime, client_of: Callable[[User], Client]
     ) -> None:
+        # A candidate's own value may have become an address.
+        harmful = '<p>Hello <a href="javascript:alert(1)">there</a></p>'
+        Message.objects.filter(pk=email.pk).update(body_html=harmful)
         client = client_of(alice)
         shown = client.get(Notification.objects.get(user=alice, kind="first_email").url).content.decode()
 
         approval = FirstEmailApproval.objects.get()
         client.post(reverse("sequences:answer_first_email", args=[approval.pk]), {"answer": "approve"})
 
-        assert "<p>Hello</p>" in shown
+        assert "<p>Hello <a" in shown
+        assert "javascript:alert" not in shown
         assert isinstance(permit_and_stamp([email], now)[0], Permit)
         email.connection.refresh_from_db()
         assert email.connection.due_at is not None, "the bell was rung"
