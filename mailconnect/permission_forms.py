@@ -41,6 +41,10 @@ class TermsForm(forms.Form):
         super().__init__(data, initial=initial)
         self.zone = ZoneInfo(organization.time_zone)
         choices = stopping.sequence_choices(organization.pk, grantee.pk if grantee else None)
+        chosen = self.initial.get("sequence_id")
+        if chosen and chosen not in dict(choices):
+            # Archived or handed over since: it stays the limit, rather than "Every sequence" by an oversight.
+            choices += stopping.sequence_names([chosen], organization.pk).items()
         self.fields["sequence_id"].choices = [("", "Every sequence"), *choices]  # type: ignore[attr-defined]
         last_day = self.fields["expires_on"]
         last_day.widget.attrs["min"] = now.astimezone(self.zone).date().isoformat()

@@ -35,11 +35,12 @@ def hand_over(
     sequence.owner = heir
     if objection := pausing.objection(sequence, now):
         raise HandingOverRefused(_sentence(objection, heir))
-    if sequence.state == Sequence.State.ACTIVE:
-        sequence.state_changed_at = now
+    if sequence.state == Sequence.State.ACTIVE or sequence.starting_at:
+        sequence.state_changed_at, sequence.starting_at = now, None
     if sequence.state != Sequence.State.DRAFT:
         sequence.state, sequence.paused_reason = Sequence.State.PAUSED, "handed_over"
-    sequence.save(update_fields=["owner", "connection", "state", "paused_reason", "state_changed_at"])
+    changed = ["owner", "connection", "state", "paused_reason", "starting_at", "state_changed_at"]
+    sequence.save(update_fields=changed)
     record(
         organization=sequence.organization,
         actor=actor,

@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from accounts.models import AuditEvent, Notification, User
 from mailconnect import ending
-from mailconnect.models import MailConnection
+from mailconnect.models import DelegationGrant, MailConnection
 from mailconnect.permission import Permit
+from sequences import activating, handing_over
 from sequences.models import Enrollment, Sequence, Step
 from tests.mailconnect.owning import connected, granted
 from tests.sequences.permitting import permit_and_stamp, ready, running, sent
@@ -129,3 +130,40 @@ def test_is_found_with_all_that_a_leaver_ran(
 
     assert "Platform engineers" in page
     assert address(sequence) in page
+
+
+def test_does_not_run_before_its_new_owner_starts_it_although_its_times_were_being_planned(
+    sequence: Sequence, mailbox: MailConnection, bob: User, carol: User, ada: User, now: datetime
+) -> None:
+    granted(mailbox, carol)
+    Sequence.objects.filter(pk=sequence.pk).update(state=Sequence.State.PAUSED, starting_at=now)
+
+    handing_over.hand_over(sequence=sequence, to=carol, actor=ada, now=now)
+    activating.plan_rest(sequence.pk)
+
+    sequence.refresh_from_db()
+    assert (sequence.state, sequence.paused_reason) == (Sequence.State.PAUSED, "handed_over")
+
+
+@pytest.mark.parametrize("becomes", ["archived", "handed over"])
+def test_or_archived_stays_what_a_permission_is_limited_to(
+    becomes: str,
+    mailbox: MailConnection,
+    alice: User,
+    bob: User,
+    carol: User,
+    client_of: Callable[[User], Client],
+) -> None:
+    """The owner changes another term: the form must not begin with “Every sequence”."""
+    theirs = running(bob, mailbox)
+    grant = granted(mailbox, bob)
+    DelegationGrant.objects.filter(pk=grant.pk).update(sequence_id=theirs.pk)
+    changed = {"state": Sequence.State.ARCHIVED} if becomes == "archived" else {"owner": carol}
+    Sequence.objects.filter(pk=theirs.pk).update(**changed)
+
+    client, page = client_of(alice), reverse("mailconnect:change_grant", args=[grant.pk])
+    assert f'<option value="{theirs.pk}" selected' in client.get(page).content.decode()
+    client.post(page, {"sequence_id": theirs.pk, "daily_cap": "7"})
+
+    now_live = DelegationGrant.objects.get(archived_at=None)
+    assert (now_live.sequence_id, now_live.daily_cap) == (theirs.pk, 7)
