@@ -36,8 +36,8 @@ class Step:
 def begin(letters: Sequence[Letter], now: datetime) -> set[int]:
     """Store the frozen emails; those in `drafting` take their enrollments out of the queue. Returns enrollments' ids.
 
-    A row that ended without having left begins anew, without the permit that its old text had. An enrollment that is no longer due as it was, or whose sequence
-    is no longer active, is left alone.
+    A row that ended without having left begins anew, without the permit that its old text had. An enrollment that is no
+    longer due as it was, or whose sequence is no longer active, is left alone.
     """
     rows = [
         (
