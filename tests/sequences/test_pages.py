@@ -272,3 +272,19 @@ def test_start_a_sequence_and_say_who_is_missing(sequence: Sequence, alice: User
 
     assert "Nobody is in it yet." in empty
     assert "2 emails lack a value and are held back" in incomplete
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [("detail", {"state": "\0"}), ("emails", {"state": "x" * 5000, "before": "9" * 18}), ("steps", {"q": "\0"})],
+)
+def test_bear_senseless_questions(
+    name: str, sent: dict[str, str], sequence: Sequence, alice: User, client_of: ClientOf
+) -> None:
+    client = client_of(alice)
+
+    assert client.get(reverse(f"sequences:{name}", args=[sequence.pk]), sent).status_code == 200
+    assert client.get(reverse("sequences:suppressions"), {"q": "a\0b"}).status_code == 200
+    assert client.get(reverse("sequences:list"), {"state": "\0", "page": "\0"}).status_code == 200
+    assert client.post(reverse("sequences:continue_held", args=[sequence.pk]), {"reason": "\0"}).status_code == 302
+    assert client.get(reverse("sequences:detail", args=[10**30])).status_code == 404
