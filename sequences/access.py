@@ -71,6 +71,10 @@ def get_candidate(user: User, pk: int) -> Candidate:
     return get_object_or_404(Candidate, pk=pk, organization=user.organization_id)
 
 
+def candidates_of(user: User) -> QuerySet[Candidate]:
+    return Candidate.objects.filter(organization=user.organization_id, erased_at=None)
+
+
 def imports_of(user: User) -> QuerySet[CandidateImport]:
     """One's own imports; for an admin those of the organization. Without the files themselves."""
     imports = CandidateImport.objects.filter(organization=user.organization_id)

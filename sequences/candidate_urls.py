@@ -12,6 +12,7 @@ urlpatterns = [
     path("candidates/<int:pk>/edit/", candidates.edit, name="edit_candidate"),
     path("candidates/<int:pk>/suppress/", candidates.suppress, name="suppress_candidate"),
     path("candidates/<int:pk>/allow/", candidates.allow_again, name="allow_candidate"),
+    path("candidates/<int:pk>/erase/", candidates.erase, name="erase_candidate"),
     path("sequences/<int:pk>/enroll/", candidates.enroll_page, name="enroll"),
     path("sequences/<int:pk>/enroll/import/", candidates.enroll_import, name="enroll_import"),
     path("candidates/import/", importing.new_import, name="new_import"),

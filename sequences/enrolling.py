@@ -163,7 +163,7 @@ class _Asked:
             organization=OuterRef("organization"), address=Lower(OuterRef("email"))
         )
         rows = (
-            Candidate.objects.filter(Among("pk", candidate_ids))
+            Candidate.objects.filter(Among("pk", candidate_ids), erased_at=None)
             .order_by("pk")
             .values_list(
                 "pk",

@@ -129,6 +129,7 @@ class Candidate(models.Model):
         "CandidateImport", models.SET_NULL, null=True, blank=True, related_name="candidates", editable=False
     )  # the latest file that named the candidate
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)  # their data is gone, see `erasing`
 
     class Meta:
         constraints = [models.UniqueConstraint("organization", Lower("email"), name="one_candidate_per_address")]

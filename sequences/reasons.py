@@ -87,6 +87,7 @@ HELD: dict[str, tuple[str, str]] = {
 STOPPED: dict[str, tuple[str, str]] = {
     "unenrolled": ("A colleague took this candidate out.", "Enroll the candidate again to write to them."),
     "suppressed": ("This address asked not to be written to, or bounced.", "Nothing more is sent to it."),
+    "erased": ("The candidate’s personal data was erased.", "Nothing more is sent."),
     "replied": ("The candidate replied.", "Go on with them in your mailbox."),
     "colleague_replied": ("A colleague of the candidate replied.", "Go on with them in your mailbox."),
     "bounced": ("The address does not exist or refuses mail.", "Correct the candidate's address to write again."),

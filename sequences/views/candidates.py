@@ -2,15 +2,16 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_q.tasks import async_task
 
-from sequences import access, searching, suppressing
+from sequences import access, erasing, searching, suppressing
 from sequences.access import MemberRequest
 from sequences.candidate_forms import CandidateForm, own_tokens
 from sequences.enrolling import BATCH, EnrollRefused, Outcome, enroll
@@ -24,7 +25,7 @@ SHOWN = 50  # enrollments, messages and imports on one page
 @require_GET
 @login_required
 def list_page(request: MemberRequest) -> HttpResponse:
-    candidates = Candidate.objects.filter(organization=request.user.organization_id)
+    candidates = access.candidates_of(request.user)
     upload = _chosen_import(request)
     context = {
         "page": _page(candidates, request.GET, upload),
@@ -45,7 +46,8 @@ def new(request: MemberRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def edit(request: MemberRequest, pk: int) -> HttpResponse:
-    return _edit(request, access.get_candidate(request.user, pk), "sequences/candidates/edit.html")
+    candidate = get_object_or_404(access.candidates_of(request.user), pk=pk)
+    return _edit(request, candidate, "sequences/candidates/edit.html")
 
 
 @require_GET
@@ -85,6 +87,23 @@ def allow_again(request: MemberRequest, pk: int) -> HttpResponse:
     return redirect("sequences:candidate", pk)
 
 
+@require_http_methods(["GET", "POST"])
+@login_required
+def erase(request: MemberRequest, pk: int) -> HttpResponse:
+    candidate = get_object_or_404(access.candidates_of(request.user), pk=pk)
+    if not request.user.is_admin:
+        raise PermissionDenied("Only an admin can erase a candidate’s personal data.")
+    if request.method == "GET":
+        return render(request, "sequences/candidates/erase.html", {"candidate": candidate, "effects": erasing.EFFECTS})
+    try:
+        erasing.erase(candidate=candidate, actor=request.user, now=timezone.now())
+    except erasing.EraseRefused as refused:
+        messages.error(request, str(refused))
+        return redirect("sequences:candidate", pk)
+    messages.success(request, "The personal data is erased.")
+    return redirect("sequences:candidates")
+
+
 @require_POST
 @login_required
 def enroll_selected(request: MemberRequest) -> HttpResponse:
@@ -104,7 +123,7 @@ def enroll_page(request: MemberRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         return _enroll(request, sequence, _chosen_ids(request))
     upload = _chosen_import(request)
-    candidates = Candidate.objects.filter(organization=request.user.organization_id)
+    candidates = access.candidates_of(request.user)
     page = _page(candidates, request.GET, upload)
     enrolled = sequence.enrollments.filter(candidate__in=[candidate.pk for candidate in page.candidates])
     context = {

@@ -150,7 +150,7 @@ def _chosen_sequence(request: MemberRequest) -> Sequence | None:
     if not chosen:
         return None
     sequences = access.sequences_to_enroll_into(request.user)
-    sequence = sequences.filter(pk=row_id(chosen)).first()
+    sequence = sequences.filter(pk=row_id(chosen) or 0).first()
     if sequence is None:
         raise StartRefused("You cannot enroll into that sequence. Choose another, or none.")
     return sequence
