@@ -49,7 +49,9 @@ def find(*, rounds: int = 25) -> dict[str, float]:
     """Milliseconds for 500 emails found; and the most of one mailbox among them."""
     queue.LEASE_SECONDS = LEASES_LAST
     memory = picking.Memory()
-    times, shares, found = [], [], 0
+    times: list[float] = []
+    shares: list[int] = []
+    found = 0
     for _ in range(rounds):
         now = _everybody_due()
         started = time.perf_counter()

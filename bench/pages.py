@@ -39,6 +39,7 @@ def _some_messages(sequence: Sequence) -> None:
     """A hundred emails that have left, so that the lists have something to show."""
     if Message.objects.filter(sequence=sequence).exists():
         return
+    assert sequence.connection_id is not None
     step = sequence.steps.get(position=1)
     now = timezone.now()
     Message.objects.bulk_create(
@@ -63,7 +64,7 @@ def _some_messages(sequence: Sequence) -> None:
 def _addresses(visitor: User) -> dict[str, str]:
     sequence = Sequence.objects.filter(owner=visitor).order_by("pk")[0]
     message = Message.objects.filter(sequence=sequence).order_by("pk")[0]
-    assert MailConnection.objects.filter(pk=sequence.connection_id).exists()
+    assert MailConnection.objects.filter(pk=sequence.connection_id or 0).exists()
     assert Enrollment.objects.filter(sequence=sequence).exists()
     return {
         "sequences": reverse("sequences:list"),

@@ -77,4 +77,4 @@ def _rate(waiting: Any, emails: int) -> float:
     started, first = time.monotonic(), waiting.count()
     while (left := waiting.count()) and time.monotonic() < give_up_at:
         time.sleep(0.05)
-    return (first - left) / (time.monotonic() - started)
+    return float(first - left) / (time.monotonic() - started)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from crashtest import killing, scaled
 from crashtest.stage import Row, Stage
 from crashtest.workers import pump
-from mailconnect import queue
+from mailconnect import bulk
 from mailconnect.microsoft.errors import MicrosoftError
 from mailconnect.microsoft.graph import Draft, GraphClient, graph_root
 from mailconnect.microsoft.wire import Wire
@@ -87,18 +87,18 @@ def _finish(row: Enrollment) -> bool:
 @contextmanager
 def leases_without_an_epoch() -> Iterator[None]:
     """Every lease of a mailbox has the same number, so that who wakes up late cannot be told from who took over."""
-    fetch = queue.bulk.fetch
+    fetch = bulk.fetch
 
     def without(statement: str, parameters: Any = ()) -> Any:
         for rule, nothing in EPOCH_RULES.items():
             statement = statement.replace(rule, nothing)
         return fetch(statement, parameters)
 
-    queue.bulk.fetch = without
+    bulk.fetch = without
     try:
         yield
     finally:
-        queue.bulk.fetch = fetch
+        bulk.fetch = fetch
 
 
 def kill_those(stage: Stage, name: str, body: Callable[[], None], kills: int) -> None:

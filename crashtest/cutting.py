@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -90,7 +90,7 @@ def _network(ways: list[Way]) -> Callable[[], None]:
     return lambda: asyncio.run(serve())
 
 
-def _carry(port: int) -> "Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]":
+def _carry(port: int) -> "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]":
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))

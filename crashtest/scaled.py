@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from mailconnect import permission, queue, stopping
 from mailconnect.microsoft import wire
-from sequences import pausing, reconciling
+from sequences import reconciling
 from sequences.sending import Pace, pace, pump
 
 SETTLE = 0.3
@@ -25,9 +25,10 @@ assert PERMIT + READ + SETTLE + LAG < COOL_DOWN
 def apply() -> None:
     """In this program only."""
     queue.LEASE_SECONDS, queue.LAST_START_SECONDS = LEASE, LAST_START  # type: ignore[assignment]
-    permission.PERMIT_LIFE_SECONDS = stopping.PERMIT_LIFE_SECONDS = pausing.PERMIT_LIFE_SECONDS = PERMIT
+    for module in (permission, stopping):
+        setattr(module, "PERMIT_LIFE_SECONDS", PERMIT)  # noqa: B010 - a name that they have imported
     wire.READ_SECONDS = READ
-    wire.Wire.__init__.__kwdefaults__["read_seconds"] = READ
+    wire.Wire.__init__.__kwdefaults__["read_seconds"] = READ  # type: ignore[index]
     reconciling.PAUSES = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 2.0))
     pace.FIRST_REST, pace.LONGEST_REST = 0.1, 0.5
     pace.Breaker.MAILBOXES = 1_000_000  # else it would rest while the faults last, as it should

@@ -57,7 +57,7 @@ def test_in_an_address_is_passed_over(
 def test_receipts_are_exported_for_what_can_be_read_alone(
     query: Mapping[str, str], ada: User, client_of: ClientOf
 ) -> None:
-    assert client_of(ada).get(reverse("sequences:export_receipts"), query | {"format": "csv"}).status_code == 400
+    assert client_of(ada).get(reverse("sequences:export_receipts"), {**query, "format": "csv"}).status_code == 400
 
 
 @pytest.mark.parametrize(

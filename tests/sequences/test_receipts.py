@@ -222,7 +222,7 @@ def test_of_somebody_else_is_no_choice(
 ) -> None:
     wanted = {"mailbox": by_bob.connection_id, "person": by_bob.permitted_to_id}[choice] or 0
     for person in (carol, mallory):
-        answer = client_of(person).get(reverse("sequences:export_receipts"), {choice: wanted, "format": "csv"})
+        answer = client_of(person).get(reverse("sequences:export_receipts"), {choice: str(wanted), "format": "csv"})
 
         assert answer.status_code == 400
 

@@ -1,6 +1,7 @@
 """A machine's answer, a person's, or the wish to be left alone."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_takes_an_absence_for_a_machine(name: str, because: str, back_after: dat
         ({}, "IPM.Note.Rules.ReplyTemplate.Microsoft"),
     ],
 )
-def test_knows_a_machine_by_header_or_class(headers: dict[str, str], item_class: str) -> None:
+def test_knows_a_machine_by_header_or_class(headers: dict[str, Any], item_class: str) -> None:
     verdict = classify(letter(text="Thank you for your message.", item_class=item_class, **headers))
 
     assert verdict.kind == Kind.AUTO_REPLY
@@ -60,7 +61,7 @@ def test_knows_a_machine_by_header_or_class(headers: dict[str, str], item_class:
 
 
 @pytest.mark.parametrize("headers", [{"X_Auto_Response_Suppress": "All"}, {"Auto_Submitted": "no"}, {"Precedence": ""}])
-def test_does_not_take_ordinary_headers_for_a_machine(headers: dict[str, str]) -> None:
+def test_does_not_take_ordinary_headers_for_a_machine(headers: dict[str, Any]) -> None:
     assert classify(letter(text="Let us talk.", **headers)).kind == Kind.REPLY
 
 

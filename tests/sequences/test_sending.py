@@ -29,7 +29,8 @@ def pace(**fields: Any) -> Pace:
 
 def pump(**fields: Any) -> Pump:
     """With no memory of what other tests did to Microsoft."""
-    return Pump(**{"pace": pace(), "in_flight": 8, "breaker": Breaker()} | fields)
+    given: dict[str, Any] = {"pace": pace(), "in_flight": 8, "breaker": Breaker()}
+    return Pump(**given | fields)
 
 
 def at_once(number: int, work: Callable[[], object]) -> None:
