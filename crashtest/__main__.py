@@ -43,7 +43,7 @@ def installation(database: str) -> Iterator[tuple[StandIn, PrivatePostgres | Non
 def play(stage: "Stage", kills: int) -> None:
     """About so many kills: two thirds at the points, the rest in all other ways."""
     from bench.standin import FAULTS
-    from crashtest import killing, restoring
+    from crashtest import cutting, killing, restoring
 
     long = kills >= 500
     each = max(1, round(kills * 0.64 / len(killing.POINTS)))
@@ -58,6 +58,8 @@ def play(stage: "Stage", kills: int) -> None:
     killing.stopped_past_the_lease(stage, rest if long else 4)
     killing.database_away(stage, OUTAGE_SECONDS[long])
     restoring.an_old_backup(stage)
+    if seconds := cutting.cut_off(stage):
+        print(f"A worker was cut off from the network: its mailboxes were taken over after {seconds:.1f} s.")
     if long:
         for kind in FAULTS:
             killing.with_fault(stage, kind, 0.2)
