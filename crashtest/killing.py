@@ -4,9 +4,12 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
+from django.utils import timezone
+
 from crashtest import scaled
 from crashtest.stage import Row, Stage
 from crashtest.workers import Doom, SteppedClock, cron, pump
+from mailconnect import queue
 
 # Before and after each commit; before, during and after each request.
 POINTS = (
@@ -104,6 +107,9 @@ def stopped_past_the_lease(stage: Stage, stops: int, *, points: Sequence[str] = 
         time.sleep(scaled.LEASE + stage.chance.choice([0.3, scaled.DECIDED]))
         for pid in zombies:
             stage.crew.kill(pid, signal.SIGCONT)
+        time.sleep(1.0)
+        # A bell that rings anywhere, any time, must do no harm.
+        queue.ring([connection.pk for connection in people.connections], at=timezone.now())
         time.sleep(1.5)
         for pid in (*zombies, successor):
             stage.crew.kill(pid)
