@@ -220,6 +220,7 @@ class _Facts:
         self.grants = self._grants_for(asks, grants)
         self.approved = self._approved()
         self.counted: set[DelegationGrant] = set()
+        self.days: dict[int, date] = {}
 
     def judge(self, ask: Ask) -> tuple[DelegationGrant | None, str]:
         """The grant to send under (none for the owner) and, if it may not leave, the reason."""
@@ -260,10 +261,10 @@ class _Facts:
     def _today(self, grant: DelegationGrant) -> date:
         """The mailbox's day: a cap is a day's cap where its owner lives."""
         mailbox = self.connections[grant.connection_id]
-        zone = mailbox.time_zone or Organization.objects.values_list("time_zone", flat=True).get(
-            pk=mailbox.organization_id
-        )
-        return _day_in(zone, self.now)
+        if mailbox.pk not in self.days:
+            zones = Organization.objects.filter(pk=mailbox.organization_id).values_list("time_zone", flat=True)
+            self.days[mailbox.pk] = _day_in(mailbox.time_zone or zones.get(), self.now)
+        return self.days[mailbox.pk]
 
     def count(self, grant: DelegationGrant | None) -> None:
         if grant is None or grant.daily_cap is None:

@@ -4,18 +4,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AuditEvent, Notification, User
 from mailconnect import ending, granting, stopping
 from mailconnect.granting import Terms
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
-from mailconnect.permission import Permit, Refusal
+from mailconnect.permission import Permit, Refusal, permit
 from sequences import editing, first_emails, pausing
 from sequences.models import Message, Sequence
 from tests.mailconnect.owning import connected, granted
-from tests.sequences.permitting import permit_and_stamp, ready, running
+from tests.sequences.permitting import ask_for, permit_and_stamp, ready, running
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +102,21 @@ def test_is_nothing_that_others_send_with_a_permission(
     for sequence in (by_carol, by_alice):
         sequence.refresh_from_db()
         assert sequence.state == Sequence.State.ACTIVE
+
+
+def test_asks_no_more_of_the_database_for_many_emails_under_a_cap(
+    mailbox: MailConnection, alice: User, bob: User, now: datetime
+) -> None:
+    granting.grant(connection=mailbox, grantee=bob, actor=alice, terms=Terms(daily_cap=50), now=now)
+    sequence = running(bob, mailbox)
+    emails = [ready(sequence, now, name=f"c{number}") for number in range(9)]
+    counts = []
+    for batch in (emails[:1], emails[1:]):
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+            permit([ask_for(email) for email in batch], now=now)
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
 
 
 def test_is_nothing_when_a_cap_is_reached(mailbox: MailConnection, alice: User, bob: User, now: datetime) -> None:
