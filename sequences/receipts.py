@@ -1,6 +1,5 @@
 """The receipts of messages: shown, exported, and verified against the rows, the grants and the bodies of today."""
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,10 +13,10 @@ from mailconnect import receipts
 from mailconnect.models import DelegationGrant, MailConnection
 from mailconnect.permission import grant_digest, mailbox_name
 from sequences.models import Message
+from sequences.spreadsheets import csv_lines
 
 # One after another, so that a million receipts need no more memory than a few hundred.
 AT_ONCE = 500
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 PROBLEMS: dict[str, str] = {
     "body": "the subject or the body is not the one that was permitted",
@@ -120,16 +119,7 @@ def chosen(
 
 
 def as_csv(messages: QuerySet[Message]) -> Iterator[str]:
-    """Line by line, with cells that a spreadsheet would take for formulas made harmless."""
-    writer = csv.writer(_Echo())
-    header_written = False
-    for row in _exported(messages):
-        if not header_written:
-            yield "\ufeff" + writer.writerow(row.keys())
-            header_written = True
-        yield writer.writerow(map(_harmless, row.values()))
-    if not header_written:
-        yield "\ufeff" + writer.writerow(["message"])
+    return csv_lines(_table(messages))
 
 
 def as_json(messages: QuerySet[Message]) -> Iterator[str]:
@@ -141,11 +131,16 @@ def as_json(messages: QuerySet[Message]) -> Iterator[str]:
     yield "\n]\n" if separator != "[\n" else "[]\n"
 
 
-class _Echo:
-    """A file that returns what is written: `csv.writer` hands it on."""
-
-    def write(self, line: str) -> str:
-        return line
+def _table(messages: QuerySet[Message]) -> Iterator[Iterable[Any]]:
+    """The exported rows, below their names."""
+    names: list[str] = []
+    for row in _exported(messages):
+        if not names:
+            names = list(row)
+            yield names
+        yield ["" if value is None else value for value in row.values()]
+    if not names:
+        yield ["message"]
 
 
 def _exported(messages: QuerySet[Message]) -> Iterable[dict[str, Any]]:
@@ -165,11 +160,6 @@ def _exported(messages: QuerySet[Message]) -> Iterable[dict[str, Any]]:
             else "owner of the mailbox",
             "sequence_name": message.sequence.name,
         }
-
-
-def _harmless(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _grant_fits(message: Message) -> bool:

@@ -234,6 +234,7 @@ def test_of_thousands_is_read_a_few_hundred_at_a_time(
     sent_many = [sent(by_bob.sequence, by_bob.planned_at, name=f"n{number}") for number in range(12)]
 
     with django_assert_max_num_queries(1):
-        assert len(list(receipts.as_csv(receipts.chosen(Message.objects.all())))) == len(sent_many) + 2
+        lines = "".join(receipts.as_csv(receipts.chosen(Message.objects.all()))).splitlines()
+    assert len(lines) == len(sent_many) + 2  # the first one, and the names
     with django_assert_max_num_queries(1):
         assert list(receipts.verify_all()) == []
