@@ -7,6 +7,7 @@ daily limit, and the room that other sequences take. Those are forecasts: a repl
 import heapq
 from collections import Counter, deque
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import count
@@ -48,7 +49,7 @@ class Email:
     @property
     def when(self) -> str:
         """As a clock in that zone shows it, whatever the zone of the page."""
-        return _shown(self.moment)
+        return f"{self.moment:%a} {self.moment.day} {self.moment:%b %Y, %H:%M}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,8 @@ class Forecast:
 
     emails: list[Email] = field(default_factory=list)
     total: int = 0
-    first: str = ""  # when, as `Email.when`
-    last: str = ""
+    first: datetime | None = None
+    last: datetime | None = None
     days: Counter[date] = field(default_factory=Counter)
     incomplete: list[Held] = field(default_factory=list)
     incomplete_total: int = 0
@@ -172,6 +173,7 @@ class _Mailbox:
 
 class _DryRun:
     def __init__(self, sequence: Sequence, now: datetime) -> None:
+        sequence = copy(sequence)  # whoever asks goes on with theirs, and shows that it has not started
         self.sequence, self.now = sequence, now
         self.is_running = sequence.state == Sequence.State.ACTIVE
         if not (sequence.activated_at or sequence.starting_at):
@@ -179,7 +181,6 @@ class _DryRun:
         self.steps = {step.position: step for step in sequence.steps.select_related("connection__owner")}
         self.mailboxes: dict[int, _Mailbox] = {}
         self.found = Forecast()
-        self.last: datetime | None = None
         self.order = count()
         self.events: list[tuple[datetime, int, _Waiting | _Mailbox]] = []
         self.texts = _Texts()
@@ -194,8 +195,6 @@ class _DryRun:
                 self._arrive(what, moment)
             elif what.next_look == moment:
                 self._look(what, moment)
-        if self.last:
-            self.found.first, self.found.last = self.found.emails[0].when, _shown(self.last)
         return self.found
 
     def _enrollments(self) -> Iterator[Enrollment]:
@@ -299,7 +298,7 @@ class _DryRun:
         assert email.window is not None
         local = moment.astimezone(email.window.zone)
         self.found.total += 1
-        self.last = local
+        self.found.first, self.found.last = self.found.first or moment, moment
         self.found.days[local.date()] += 1
         if len(self.found.emails) < SHOWN:
             self.found.emails.append(_told(email, enrollment.candidate, step, local, self.now))
@@ -341,10 +340,6 @@ def _words(why: Why, step: Step) -> str:
     if why == Why.AT_TIME and step.at_time:
         return f"{step.delay_words}, not before {step.at_time:%H:%M}"
     return WORDS.get(why, step.delay_words)
-
-
-def _shown(moment: datetime) -> str:
-    return f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M}"
 
 
 def _told(email: _Waiting, candidate: Candidate, step: Step, local: datetime, now: datetime) -> Email:

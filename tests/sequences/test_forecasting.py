@@ -1,5 +1,6 @@
 """The dry run …"""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
@@ -238,6 +239,24 @@ def test_shows_the_first_and_counts_the_rest(sequence: Sequence) -> None:
     assert (len(found.emails), found.total) == (50, 120)
 
 
+def test_tells_the_first_and_the_last_by_one_clock(
+    sequence: Sequence, alice: User, client_of: Callable[[User], Client]
+) -> None:
+    enrolled(sequence, time_zone="Asia/Tokyo")
+    enrolled(sequence, time_zone="America/New_York")
+    Sequence.objects.update(in_candidate_time=True)
+    found = dry_run(sequence)
+    assert found.first is not None
+    assert found.last is not None
+    assert found.first < found.last
+
+    page = client_of(alice).get(reverse("sequences:schedule", args=[sequence.pk])).content.decode()
+
+    words = " ".join(re.sub("<[^>]+>", "", page).split())
+    first, last = re.search(r"the first on (.+?) and the last on (.+?), unless", words).groups()  # type: ignore[union-attr]
+    assert first.split()[-1] == last.split()[-1]  # the zone's name
+
+
 def test_asks_as_often_for_many_as_for_few(sequence: Sequence) -> None:
     counts = []
     for number in (1, 50):
@@ -258,6 +277,8 @@ def test_is_shown_with_why_and_what_is_missing(
     page = client_of(alice).get(reverse("sequences:schedule", args=[sequence.pk])).content.decode()
 
     assert "1 email would leave if the sequence started now" in page
+    assert "Planning the time" not in page  # it is not taken for started
+    assert ">Activate</button>" in page
     assert "at once" in page
     assert "Zoë, step 2: no value for <code>company</code>" in page
     assert "Mon–Fri, 09:00–17:00, Europe/Berlin" in page
