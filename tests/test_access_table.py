@@ -60,6 +60,8 @@ GET  sequences:edit_candidate                 200 200 200 200 404 302
 POST sequences:edit_candidate                 200 200 200 200 404 302
 POST sequences:suppress_candidate             302 302 302 302 404 302
 POST sequences:allow_candidate                302 302 302 302 404 302
+GET  sequences:erase_candidate                403 403 403 200 404 302
+POST sequences:erase_candidate                403 403 403 302 404 302
 GET  sequences:enroll                         403 200 403 200 404 302
 POST sequences:enroll                         403 302 403 302 404 302
 POST sequences:enroll_import                  403 404 403 404 404 302
