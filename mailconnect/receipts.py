@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 
 from django.conf import settings
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
@@ -32,7 +34,7 @@ class Statement:
         """One byte string per statement: JSON, keys sorted, time in UTC to the microsecond."""
         facts = {name: getattr(self, name) for name in self.__slots__}
         facts["permitted_at"] = self.permitted_at.astimezone(UTC).isoformat(timespec="microseconds")
-        return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+        return _CANONICAL.encode(facts).encode()
 
 
 def sign(statement: Statement) -> tuple[str, str]:

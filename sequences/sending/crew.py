@@ -9,6 +9,10 @@ from mailconnect.outbox import Kind, Outbox, Outcome
 from sequences.sending.letters import Errand
 
 IDLE_SECONDS = 0.002  # between two rounds without a call under way
+# Where even the quickest call takes longer, threads wait for the network, and more of them do more. Where it does not,
+# they wait for each other, and more of them only get into each other's way.
+NEAR_SECONDS = 0.005
+THREADS_WHEN_NEAR = 16
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +25,9 @@ class Crew:
         self.out = 0  # given and not yet collected; the caller's thread alone counts
         self._outbox = outbox
         self._todo: SimpleQueue[Errand | None] = SimpleQueue()
-        self._done: SimpleQueue[tuple[Errand, Outcome]] = SimpleQueue()
+        self._done: SimpleQueue[tuple[Errand, Outcome, float]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._useful = min(size, THREADS_WHEN_NEAR)  # until it is known how far away Microsoft is
 
     @property
     def free(self) -> int:
@@ -32,30 +37,38 @@ class Crew:
     def give(self, errand: Errand) -> None:
         self.out += 1
         self._todo.put(errand)
-        if len(self._threads) < min(self.size, self.out):
-            # A daemon: a call that hangs must not keep the program alive once its time is over.
-            thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
-            self._threads.append(thread)
-            thread.start()
+        if len(self._threads) < min(self._useful, self.out):
+            self._hire()
+
+    def _hire(self) -> None:
+        """One more thread; a daemon: a call that hangs must not keep the program alive once its time is over."""
+        thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
+        self._threads.append(thread)
+        thread.start()
 
     def collect(self, *, seconds: float, gather: float = 0.0) -> list[tuple[Errand, Outcome]]:
         """The outcomes that are there. Waits for a first one, then up to `gather` seconds for half of all: what is
         written for many at once costs little for each."""
-        found: list[tuple[Errand, Outcome]] = []
         if not self.out:
             time.sleep(IDLE_SECONDS)
-            return found
+            return []
         try:
-            found.append(self._done.get(timeout=seconds))
+            found = [self._done.get(timeout=seconds)]
         except Empty:
-            return found
+            return []
         enough, until = self.out // 2, time.monotonic() + gather
         while self._done.qsize() < enough and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.005))
         while not self._done.empty():
             found.append(self._done.get_nowait())
         self.out -= len(found)
-        return found
+        self._learn(min(took for _, _, took in found))
+        return [(errand, outcome) for errand, outcome, _ in found]
+
+    def _learn(self, quickest: float) -> None:
+        self._useful = self.size if quickest > NEAR_SECONDS else min(self.size, THREADS_WHEN_NEAR)
+        while len(self._threads) < min(self._useful, self.out):
+            self._hire()
 
     def dismiss(self) -> None:
         for _ in self._threads:
@@ -66,7 +79,8 @@ class Crew:
     def _work(self) -> None:
         try:
             while (errand := self._todo.get()) is not None:
-                self._done.put((errand, self._outcome(errand)))
+                began = time.monotonic()
+                self._done.put((errand, self._outcome(errand), time.monotonic() - began))
         finally:
             self._outbox.close_thread()
 
