@@ -1,20 +1,22 @@
 """A sequence …"""
 
+import threading
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from django.db import connections
 from django.test import Client
 from django.urls import reverse
 from django_q.models import OrmQ
 
 from accounts.models import AuditEvent, Notification, User
 from mailconnect.models import MailConnection
-from sequences import activating
+from sequences import activating, enrolling
 from sequences.activating import ActivationRefused
 from sequences.models import Enrollment, Message, Sequence
 from tests.mailconnect.owning import connected, granted
-from tests.sequences.making import add_step, enrolled, message_of, sequence_of
+from tests.sequences.making import add_step, candidates, enrolled, message_of, sequence_of
 
 pytestmark = pytest.mark.django_db
 MONDAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)  # ten in Berlin
@@ -281,3 +283,34 @@ def test_waits_for_the_hour_of_its_step_when_it_goes_on(sequence: Sequence) -> N
     start(sequence)
 
     assert due(sequence) == [datetime(2026, 5, 4, 12, tzinfo=UTC)]  # 14:00 in Berlin
+
+
+@pytest.mark.django_db(transaction=True)
+def test_misses_nobody_who_is_enrolled_while_two_people_start_it(sequence: Sequence) -> None:
+    enrolled(sequence, activating.CHUNK + 10)
+    comers = [candidate.pk for candidate in candidates(sequence, 60)]
+    barrier = threading.Barrier(3)
+
+    def press_start() -> None:
+        barrier.wait()
+        activating.start(sequence=sequence, actor=sequence.owner, now=MONDAY)
+        connections.close_all()
+
+    def enroll() -> None:
+        barrier.wait()
+        for start in range(0, 60, 10):
+            ids = comers[start : start + 10]
+            enrolling.enroll(sequence=sequence, candidate_ids=ids, actor=sequence.owner, now=MONDAY)
+        connections.close_all()
+
+    threads = [threading.Thread(target=work) for work in (press_start, press_start, enroll)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    sequence.refresh_from_db()
+    assert (sequence.state, sequence.starting_at) == (Sequence.State.ACTIVE, None)
+    assert sequence.enrollments.count() == activating.CHUNK + 70
+    assert not sequence.enrollments.filter(due_at=None).exists()
+    assert AuditEvent.objects.filter(action="sequence.activated").count() == 1
