@@ -23,10 +23,12 @@ from sequences.models import Enrollment, Message, Sequence, Step
 from sequences.planning import counts_from, due_again, mailbox_of
 from sequences.reasons import HELD, PAUSED
 from sequences.scheduling import NeverOpen
+from sequences.sending.picking import next_due
 from sequences.windows import window_for
 
 CHUNK = 500
 AT_ONCE = 2000  # enrollments planned while the person waits; with more, the page shows how far it is
+SILENT_AT_ONCE = 500  # mailboxes without a bell that are looked into at once
 PICK_UP_AFTER = timedelta(minutes=2)
 UNDER_WAY = (Message.State.DRAFTING, Message.State.DRAFTED, Message.State.SENDING, Message.State.ACCEPTED)
 # Why an enrollment is held, where a person who says "continue" has decided enough.
@@ -171,6 +173,19 @@ def pick_up(now: datetime) -> None:
     """Once a minute: go on with sequences that were left starting by a task that died."""
     for pk in Sequence.objects.filter(starting_at__lt=now - PICK_UP_AFTER).values_list("pk", flat=True):
         async_task("sequences.activating.plan_rest", pk)
+    _ring_forgotten()
+
+
+def _ring_forgotten() -> None:
+    """Mailboxes whose bell was lost, because a program died between a commit and its bell."""
+    silent = MailConnection.objects.connected().filter(due_at=None)
+    running = Sequence.objects.filter(state=Sequence.State.ACTIVE)
+    steps = Step.objects.filter(sequence__state=Sequence.State.ACTIVE).exclude(connection=None)
+    used = Q(pk__in=running.values("connection")) | Q(pk__in=steps.values("connection"))
+    ids = list(silent.filter(used).values_list("pk", flat=True)[:SILENT_AT_ONCE])
+    for pk, moments in next_due(ids).items() if ids else ():
+        if soonest := min(filter(None, moments), default=None):
+            queue.ring([pk], at=soonest)
 
 
 @transaction.atomic
@@ -246,10 +261,13 @@ def _run(sequence: Sequence, now: datetime) -> None:
 
 
 def _ring(enrollments: QuerySet[Enrollment]) -> None:
-    """Wake the mailboxes at the first moment that something is due in them."""
+    """Wake the mailboxes at the first moment that something is due in them.
+
+    Once it is committed: the pump locks mailboxes first and sequences after, so nobody may do it in reverse.
+    """
     due = enrollments.filter(state=Enrollment.State.ACTIVE, due_at__isnull=False).order_by()
     for connection_id, first in due.values_list("connection").annotate(first=Min("due_at")):
-        queue.ring([connection_id], at=first)
+        transaction.on_commit(partial(queue.ring, [connection_id], at=first))
     # `tasks.ring_soon()`, which cannot be imported here: tasks import this module.
     transaction.on_commit(partial(async_task, "sequences.tasks.tick"))
 

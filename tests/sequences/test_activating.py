@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from tests.mailconnect.owning import connected, granted
 from tests.sequences.making import add_step, candidates, enrolled, message_of, sequence_of
 
 pytestmark = pytest.mark.django_db
+Committing = Callable[..., AbstractContextManager[object]]
 MONDAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)  # ten in Berlin
 
 
@@ -50,10 +52,13 @@ def due(sequence: Sequence) -> list[datetime | None]:
     return list(sequence.enrollments.order_by("pk").values_list("due_at", flat=True))
 
 
-def test_starts_with_everyone_planned_and_its_mailbox_woken(sequence: Sequence, mailbox: MailConnection) -> None:
+def test_starts_with_everyone_planned_and_its_mailbox_woken(
+    sequence: Sequence, mailbox: MailConnection, django_capture_on_commit_callbacks: Committing
+) -> None:
     enrolled(sequence, 3, connection=None)
 
-    start(sequence)
+    with django_capture_on_commit_callbacks(execute=True):
+        start(sequence)
 
     assert (sequence.state, sequence.activated_at, sequence.starting_at) == (Sequence.State.ACTIVE, MONDAY, None)
     assert due(sequence) == [MONDAY] * 3
@@ -63,8 +68,11 @@ def test_starts_with_everyone_planned_and_its_mailbox_woken(sequence: Sequence, 
     assert AuditEvent.objects.get(action="sequence.activated").object_id == str(sequence.pk)
 
 
-def test_starts_without_candidates(sequence: Sequence, mailbox: MailConnection) -> None:
-    start(sequence)
+def test_starts_without_candidates(
+    sequence: Sequence, mailbox: MailConnection, django_capture_on_commit_callbacks: Committing
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        start(sequence)
 
     mailbox.refresh_from_db()
     assert sequence.state == Sequence.State.ACTIVE
@@ -234,6 +242,22 @@ def test_is_picked_up_when_its_task_died(sequence: Sequence, now: datetime) -> N
 
     assert [queued.task["args"] for queued in OrmQ.objects.all()] == [(sequence.pk,)]
     assert fresh.starting_at == now
+
+
+def test_rings_again_where_a_bell_was_lost(sequence: Sequence, mailbox: MailConnection) -> None:
+    enrolled(sequence)
+    start(sequence)
+    MailConnection.objects.update(due_at=None)
+
+    activating.pick_up(MONDAY)
+    mailbox.refresh_from_db()
+    rung = mailbox.due_at
+    MailConnection.objects.update(due_at=None)
+    activating.pause(sequence=sequence, actor=sequence.owner, now=MONDAY)
+    activating.pick_up(MONDAY)
+
+    mailbox.refresh_from_db()
+    assert (rung, mailbox.due_at) == (MONDAY, None)
 
 
 def test_continues_those_held_for_what_was_seen_to(sequence: Sequence) -> None:

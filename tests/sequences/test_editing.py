@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.mailconnect.owning import connected, granted
 from tests.sequences.making import add_step, enrolled, message_of, sequence_of
 
 pytestmark = pytest.mark.django_db
+Committing = Callable[..., AbstractContextManager[object]]
 MONDAY = datetime(2026, 5, 4, 8, 0, tzinfo=UTC)  # ten in Berlin
 ClientOf = Callable[[User], Client]
 EMAIL = {"delay": "0", "delay_unit": "days", "subject": "Hello", "body": "<p>Hi</p>", "kind": "new_thread"}
@@ -386,14 +388,15 @@ def test_shows_which_hours_are_inherited(sequence: Sequence, client: Client) -> 
 
 
 def test_of_the_sender_moves_what_waits_to_the_other_mailbox(
-    sequence: Sequence, alice: User, bob: User, client: Client
+    sequence: Sequence, alice: User, bob: User, client: Client, django_capture_on_commit_callbacks: Committing
 ) -> None:
     other = connected(bob, MONDAY)
     granted(other, alice)
     (enrollment,) = enrolled(sequence)
     activating.start(sequence=sequence, actor=alice, now=datetime.now(UTC))
 
-    save(client, "settings", sequence, name="Renamed", connection=other.pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        save(client, "settings", sequence, name="Renamed", connection=other.pk)
 
     enrollment.refresh_from_db()
     sequence.refresh_from_db()
