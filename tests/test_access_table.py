@@ -288,7 +288,7 @@ def _arguments(pk: dict[str, int], bob: User) -> dict[str, dict[str, Any]]:
     by_pk = {
         "notification": ["accounts:read_notification"],
         "invitation": ["accounts:invite_again", "accounts:revoke_invitation"],
-        "candidate": [f"sequences:{name}_candidate" for name in ("edit", "suppress", "allow")]
+        "candidate": [f"sequences:{name}_candidate" for name in ("edit", "suppress", "allow", "erase")]
         + ["sequences:candidate"],
         "import": [
             *("sequences:import", "sequences:import_progress", "sequences:choose_columns", "sequences:start_import"),
