@@ -1,7 +1,6 @@
 """People of the organization: who is here, invite, change a role, deactivate."""
 
 from django.contrib import messages
-from django.core.cache import cache
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -11,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import access, inviting, leaving
 from accounts.access import MemberRequest, admin_required
 from accounts.forms import InviteForm, RoleForm
+from accounts.limiting import is_too_many
 from accounts.models import Invitation, User
 
 PER_PAGE = 50
@@ -129,6 +129,5 @@ def _send_invitation(request: MemberRequest, email: str, role: str) -> None:
 
 
 def _too_many_invitations(user: User) -> bool:
-    key = f"invitations:{user.organization_id}"
-    cache.add(key, 0, 3600)
-    return cache.incr(key) > INVITATIONS_AN_HOUR
+    what = f"invitations:{user.organization_id}"
+    return is_too_many(what, most=INVITATIONS_AN_HOUR, within_seconds=3600, now=timezone.now())

@@ -2,13 +2,13 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.limiting import is_too_many
 from accounts.models import User
 from mailconnect import access, approval, connecting, ending, managing, signatures
 from mailconnect.connecting import ConnectRefused
@@ -215,6 +215,5 @@ def _leave_callback(request: HttpRequest, onward: str, told: tuple[str, str], *,
 
 
 def _too_many_attempts(user: User) -> bool:
-    key = f"connect-attempts:{user.pk}"
-    cache.add(key, 0, ATTEMPTS_WITHIN_SECONDS)
-    return cache.incr(key) > ATTEMPTS
+    what = f"connect-attempts:{user.pk}"
+    return is_too_many(what, most=ATTEMPTS, within_seconds=ATTEMPTS_WITHIN_SECONDS, now=timezone.now())

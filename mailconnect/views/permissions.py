@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import searched
+from accounts.limiting import is_too_many
 from accounts.models import User
 from mailconnect import access, granting, requesting, stopping
 from mailconnect.granting import GrantRefused, Revoked
@@ -24,6 +25,7 @@ from mailconnect.views.mailbox import MemberRequest
 MOST_FOUND = 8
 MOST_PAST = 10
 A_PAGE = 50
+REQUESTS_AN_HOUR = 30
 
 
 @require_GET
@@ -136,6 +138,9 @@ def ask_for(request: MemberRequest, connection_pk: int) -> HttpResponse:
     sequence_id = _own_sequence(request.user, request.GET.get("sequence", ""))
     form = AskForm(_sent(request))
     if form.is_valid():
+        if _too_many_requests(request.user):
+            messages.error(request, "You have asked very often within an hour. Go on a little later.")
+            return redirect("mailconnect:permissions")
         try:
             made = requesting.ask(
                 connection=connection,
@@ -237,6 +242,11 @@ def _grant(request: MemberRequest, grantee: User | None) -> HttpResponse:
             return redirect("mailconnect:permissions")
     context = {"form": form, "connection": connection, "grantee": grantee, "who": str(grantee or "the entire team")}
     return render(request, "mailconnect/permissions/terms.html", context)
+
+
+def _too_many_requests(user: User) -> bool:
+    """Each is mailed to an owner, also where it is withdrawn at once."""
+    return is_too_many(f"requests:{user.pk}", most=REQUESTS_AN_HOUR, within_seconds=3600, now=timezone.now())
 
 
 def _sent(request: MemberRequest) -> QueryDict | None:

@@ -50,6 +50,17 @@ def test_from_the_sequences_sender_reaches_the_owner_with_its_name(
         assert shown in page
 
 
+def test_cannot_be_mailed_to_an_owner_without_end(
+    mailbox: MailConnection, alice: User, bob: User, client_of: Callable[[User], Client]
+) -> None:
+    client = client_of(bob)
+    for _ in range(31):
+        client.post(reverse("mailconnect:ask_for", args=[mailbox.pk]))
+        DelegationRequest.objects.filter(state=State.REQUESTED).update(state=State.WITHDRAWN)
+
+    assert Notification.objects.filter(user=alice, kind="permission_request").count() == 30
+
+
 def test_does_not_carry_the_name_of_somebody_elses_sequence(
     mailbox: MailConnection, bob: User, carol: User, client_of: Callable[[User], Client]
 ) -> None:
