@@ -12,7 +12,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from crashtest import killing, scaled
+from crashtest import killing, oracle, restoring, revoking, scaled
+from crashtest.oracle import Verdict
 from crashtest.stage import Row, Stage
 from crashtest.workers import pump
 from mailconnect import bulk
@@ -20,6 +21,7 @@ from mailconnect.microsoft.errors import MicrosoftError
 from mailconnect.microsoft.graph import Draft, GraphClient, graph_root
 from mailconnect.microsoft.wire import Wire
 from mailconnect.models import DelegationGrant
+from sequences import reconciling
 from sequences.models import Enrollment, Sequence
 
 EPOCH_RULES = {
@@ -27,6 +29,7 @@ EPOCH_RULES = {
     "c.lease_epoch = v.epoch WHERE c.lease_owner IS NOT NULL": "1 = 1",
 }
 TASK_EMAILS = 10
+KILLS = 12
 TASK_SECONDS = 3.0  # after which a task that was begun and not finished begins anew
 
 
@@ -101,15 +104,75 @@ def leases_without_an_epoch() -> Iterator[None]:
         bulk.fetch = fetch
 
 
-def kill_those(stage: Stage, name: str, body: Callable[[], None], kills: int) -> None:
+@contextmanager
+def hasty_reconciling() -> Iterator[None]:
+    """A draft is taken for one that was never submitted as soon as it is seen."""
+    least, reconciling.LEAST_LOOKS = reconciling.LEAST_LOOKS, 0
+    try:
+        yield
+    finally:
+        reconciling.LEAST_LOOKS = least
+
+
+def sent_then_marked(stage: Stage) -> bool:
+    return _kill_those(stage, "control: mark after send", mark_after_send).duplicates > 0
+
+
+def marked_then_sent(stage: Stage) -> bool:
+    return _kill_those(stage, "control: mark before send", mark_before_send).lost > 0
+
+
+def short_cool_down(stage: Stage) -> bool:
+    """Ours, but Microsoft takes longer to settle than we wait: drafts that were submitted look as if they were not."""
+    people = stage.crowd(mailboxes=8, each=4)
+    row = Row("control: cool-down too short", 0, people)
+    stage.rows.append(row)
+    stage.standin.tell("faults", latency=0.02, settle=10 * scaled.COOL_DOWN, kinds={"reset after acceptance": 0.3})
+    with hasty_reconciling():
+        for _ in range(2):
+            stage.crew.start(pump(cool_down=0.2))
+        time.sleep(3 * scaled.LEASE)
+    stage.crew.end()
+    stage.leave(people)
+    row.verdict = oracle.judge(stage.standin, people.sequences)
+    return row.verdict.duplicates > 0
+
+
+def without_an_epoch(stage: Stage) -> bool:
+    """Ours, but a worker that wakes up after its lease is not fenced off."""
+    stage.usual_faults(**{"429": 0.4})
+    with leases_without_an_epoch():
+        killing.stopped_past_the_lease(
+            stage, 8, points=["settle.before_commit"], name="control: lease without an epoch"
+        )
+    row = stage.rows[-1]
+    stage.leave(row.people)
+    row.verdict = oracle.judge(stage.standin, row.people.sequences)
+    return row.verdict.duplicates > 0
+
+
+def restored_in_silence(stage: Stage) -> bool:
+    """Ours, but nobody ran `manage.py restored` after an old backup came back (SQLite)."""
+    restoring.an_old_backup(stage, tell=False)
+    row = stage.rows[-1]
+    stage.leave(row.people)
+    row.verdict = oracle.judge(stage.standin, row.people.sequences)
+    return row.verdict.duplicates > 0
+
+
+def checked_at_the_start(stage: Stage) -> bool:
+    return revoking.revoke_at_random(stage, 60, check_at_start).late > 0
+
+
+def _kill_those(stage: Stage, name: str, body: Callable[[], None]) -> Verdict:
     """Kill workers of a control at random times, as `killing.at_random_times` kills ours."""
     people = stage.crowd(mailboxes=killing.MAILBOXES, each=6)
     row = Row(name, 0, people)
     stage.rows.append(row)
     stage.standin.tell("faults", latency=0.05)
     running = [stage.crew.start(body) for _ in range(2)]
-    while row.kills < kills:
-        time.sleep(stage.chance.uniform(0.1, 0.4))
+    while row.kills < KILLS:
+        time.sleep(stage.chance.uniform(0.3, 0.9))
         pid = running.pop(0)
         stage.crew.kill(pid)
         stage.crew.wait(pid, 5)
@@ -118,33 +181,14 @@ def kill_those(stage: Stage, name: str, body: Callable[[], None], kills: int) ->
     time.sleep(2 * TASK_SECONDS)
     stage.crew.end()
     stage.leave(people)
+    row.verdict = oracle.judge(stage.standin, people.sequences)
+    return row.verdict
 
 
-def short_cool_down(stage: Stage, kills: int) -> None:
-    """Ours, but Microsoft takes longer to settle than we wait: drafts that were submitted look as if they were not."""
-    people = stage.crowd(mailboxes=killing.MAILBOXES, each=6)
-    row = Row("control: cool-down too short", 0, people)
-    stage.rows.append(row)
-    slow = 6 * scaled.COOL_DOWN
-    stage.standin.tell("faults", latency=0.02, settle=slow, kinds={"reset after acceptance": 0.3})
-    body = pump(cool_down=0.2)
-    for _ in range(kills):
-        pid = stage.crew.start(body)
-        time.sleep(stage.chance.uniform(0.5, 1.5))
-        stage.crew.kill(pid)
-        stage.crew.wait(pid, 5)
-        row.kills += 1
-    stage.crew.start(body)
-    time.sleep(4 * scaled.LEASE)
-    stage.crew.end()
-    stage.leave(people)
-
-
-def without_an_epoch(stage: Stage, stops: int) -> None:
-    """Ours, but a worker that wakes up after its lease is not fenced off."""
-    stage.usual_faults(**{"429": 0.4})
-    with leases_without_an_epoch():
-        killing.stopped_past_the_lease(
-            stage, stops, points=["settle.before_commit"], name="control: lease without an epoch"
-        )
-    stage.usual_faults()
+CONTROLS: dict[str, Callable[[Stage], bool]] = {
+    "mark after send": sent_then_marked,
+    "mark before send": marked_then_sent,
+    "check at start": checked_at_the_start,
+    "cool-down shorter than the settle time": short_cool_down,
+    "lease without an epoch": without_an_epoch,
+}
