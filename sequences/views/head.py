@@ -7,11 +7,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from mailconnect.models import MailConnection
+from mailconnect.models import FirstEmailApproval, MailConnection
 from sequences import access, reporting
 from sequences.models import Sequence
 from sequences.reasons import PAUSED, WAITING
 
+APPROVAL = "awaiting_approval"
 TONES = {"draft": "secondary", "active": "success", "paused": "warning", "archived": "secondary"}
 TABS = {
     "detail": "Enrollments",
@@ -45,8 +46,13 @@ def head(user: User, sequence: Sequence, tab: str) -> dict[str, Any]:
 def _waiting(sequence: Sequence, now: datetime) -> list[tuple[str, datetime | None]]:
     """Why nothing leaves at the moment although it runs, and until when, where that is known."""
     mailbox = sequence.connection
+    found: list[tuple[str, datetime | None]] = []
     holds = [(row.held_reason, row.held_until) for row in (sequence, mailbox) if row]
-    found: list[tuple[str, datetime | None]] = [
+    if sequence.held_reason == APPROVAL:  # the owner's word ends this wait, not its time
+        holds = holds[1:]
+        if not FirstEmailApproval.objects.filter(sequence_id=sequence.pk, approved_at__isnull=False).exists():
+            found.append((WAITING[APPROVAL], None))
+    found += [
         (WAITING.get(reason, WAITING["mailbox_unwell"]), until) for reason, until in holds if until and until > now
     ]
     if mailbox and mailbox.is_away(now):

@@ -17,6 +17,7 @@ from sequences.cleaning import for_page
 from sequences.handing_over import HandingOverRefused
 from sequences.models import Message, Sequence
 from sequences.permission_forms import HandOverForm
+from sequences.tasks import ring_soon
 
 A_PAGE = 50
 
@@ -63,6 +64,8 @@ def answer_first_email(request: MemberRequest, pk: int) -> HttpResponse:
     except AlreadyDecided as decided:
         messages.info(request, decided.sentence)
     else:
+        if says_yes:
+            ring_soon()
         messages.success(
             request, "Approved: it goes on by itself." if says_yes else "Declined: the sequence is paused."
         )

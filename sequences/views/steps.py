@@ -33,7 +33,9 @@ def steps_page(request: MemberRequest, pk: int) -> HttpResponse:
 @login_required
 def new_step(request: MemberRequest, pk: int) -> HttpResponse:
     sequence = access.get_own_sequence(request.user, pk)
-    return _write(request, sequence, Step(sequence=sequence, delay=3 if sequence.steps.exists() else 0))
+    follows = sequence.steps.exists()
+    kind = Step.Kind.REPLY if follows else Step.Kind.NEW_THREAD
+    return _write(request, sequence, Step(sequence=sequence, kind=kind, delay=3 if follows else 0))
 
 
 @require_http_methods(["GET", "POST"])

@@ -253,12 +253,12 @@ def test_take_a_candidate_out_and_in_again(sequence: Sequence, alice: User, clie
 
 def test_say_what_an_active_sequence_waits_for(sequence: Sequence, alice: User, client_of: ClientOf) -> None:
     until = datetime.now(UTC) + timedelta(hours=2)
-    Sequence.objects.update(state=Sequence.State.ACTIVE, held_until=until, held_reason="awaiting_approval")
+    Sequence.objects.update(state=Sequence.State.ACTIVE, held_until=until, held_reason="grant_cap")
     MailConnection.objects.update(automatic_replies="always")
 
     page = client_of(alice).get(reverse("sequences:detail", args=[sequence.pk])).content.decode()
 
-    assert "has not approved the first email yet. It goes on by itself, not before" in page
+    assert "daily cap is reached. It goes on by itself, not before" in page
     assert "automatic replies are on. It goes on by itself." in page
 
 

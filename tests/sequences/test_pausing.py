@@ -1,7 +1,7 @@
 """What pauses when a permission is found missing at the moment of sending."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -188,6 +188,20 @@ class TestAFirstEmail:
         approval.refresh_from_db()
         assert approval.declined_at is None
         assert Notification.objects.filter(user=alice, kind="first_email").count() == 2
+
+    def test_is_waited_for_until_the_owner_approves(
+        self, email: Message, sequence: Sequence, bob: User, now: datetime, client_of: Callable[[User], Client]
+    ) -> None:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        Sequence.objects.update(held_until=until, held_reason="awaiting_approval")
+        address = reverse("sequences:detail", args=[sequence.pk])
+
+        before = client_of(bob).get(address).content.decode()
+        FirstEmailApproval.objects.update(approved_at=now)
+        after = client_of(bob).get(address).content.decode()
+
+        assert "has not approved the first email yet. It goes on by itself." in before
+        assert "has not approved the first email" not in after
 
     def test_that_is_rewritten_after_its_approval_must_be_approved_anew(
         self, email: Message, sequence: Sequence, alice: User, bob: User, now: datetime
