@@ -23,6 +23,8 @@ from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 from mailconnect.stopping import PERMIT_LIFE_SECONDS
 
+# Refusals that pass by themselves or with the owner's word: the email waits, its sequence goes on.
+PASSING: Final = frozenset({"grant_cap", "awaiting_approval"})
 _SEAL: Final = object()
 
 
@@ -238,7 +240,7 @@ class _Facts:
         return self._best_grant(ask, connection)
 
     def _best_grant(self, ask: Ask, connection: _Mailbox) -> tuple[DelegationGrant | None, str]:
-        """The first grant that allows it; otherwise the last reason, so that a cap is not told as a missing word."""
+        """The first grant that allows it; otherwise why not: where one of them only lets the email wait, that."""
         refused: tuple[DelegationGrant | None, str] = (None, "no_permission")
         for grant in self.grants.get(connection.pk, []):
             if grant.grantee_id not in (None, ask.person_id):
@@ -246,7 +248,8 @@ class _Facts:
             reason = self._objection(grant, ask)
             if not reason:
                 return grant, ""
-            refused = (grant, reason)
+            if refused[1] not in PASSING:
+                refused = (grant, reason)
         return refused
 
     def _objection(self, grant: DelegationGrant, ask: Ask) -> str:

@@ -11,13 +11,11 @@ from accounts.models import User
 from accounts.notifying import notify
 from mailconnect import first_emails, queue
 from mailconnect.models import DelegationGrant, MailConnection
-from mailconnect.permission import Refusal
+from mailconnect.permission import PASSING, Refusal
 from mailconnect.stopping import Activity, Effect, Stop
 from sequences.models import Enrollment, Message, Sequence
 from sequences.reasons import PAUSED
 
-# Refusals that pass by themselves or with the owner's word: the email waits, the sequence goes on.
-_WAITING = {"grant_cap", "awaiting_approval"}
 _LEFT = (Message.State.ACCEPTED, Message.State.SENT)
 _MOST_CHOICES = 200
 # What became of the last grant, said as the reason of the pause.
@@ -88,7 +86,7 @@ def pause_refused(refusals: Iterable[Refusal], now: datetime) -> None:
         for refusal in found.values():
             if refusal.reason == "awaiting_approval":
                 _ask_owner(refusal, now)
-            elif refusal.reason not in _WAITING:
+            elif refusal.reason not in PASSING:
                 _pause_refused(refusal, now)
 
 

@@ -292,8 +292,8 @@ class Permissions(RuleBasedStateMachine):
                 settle(message, self.now)
                 if given and given.cap is not None:
                     given.used[day_of(self.now)] = given.used.get(day_of(self.now), 0) + 1
-            elif why in MAY_WAIT:
-                assert verdict.reason in MAY_WAIT
+            else:  # what some grant covers may only have to wait; else its sequence would be refused for ever
+                assert (verdict.reason in MAY_WAIT) == self.model.may_run(number, self.now)
         pausing.pause_refused([each for each in verdicts if isinstance(each, Refusal)], self.now)
         self._stop_refused(verdicts)
 

@@ -133,6 +133,18 @@ def test_is_nothing_when_a_cap_is_reached(mailbox: MailConnection, alice: User, 
     assert isinstance(permit_and_stamp([emails[2]], now + timedelta(days=1))[0], Permit)
 
 
+def test_is_nothing_when_of_two_permissions_one_lets_it_wait_and_the_other_is_for_another_sequence(
+    mailbox: MailConnection, alice: User, bob: User, now: datetime
+) -> None:
+    other, sequence = running(alice, mailbox), running(bob, mailbox)
+    granting.grant(connection=mailbox, grantee=bob, actor=alice, terms=Terms(daily_cap=1), now=now)
+    granting.grant(connection=mailbox, grantee=None, actor=alice, terms=Terms(sequence_id=other.pk), now=now)
+
+    verdicts = permit_and_stamp([ready(sequence, now, name=name) for name in ("cora", "dan")], now)
+
+    assert [getattr(verdict, "reason", "permitted") for verdict in verdicts] == ["permitted", "grant_cap"]
+
+
 class TestAFirstEmail:
     """Under a grant with "I approve the first email of each sequence"."""
 
