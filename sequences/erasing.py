@@ -1,4 +1,4 @@
-"""A candidate wants to be forgotten: what goes, and what stays as proof (docs/decisions/0014-erasing.md)."""
+"""A candidate wants to be forgotten: what goes, and what stays as proof (docs/decisions/0016-erasing.md)."""
 
 from datetime import datetime
 
