@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def send_due() -> None:
     pace = Pace(per_minute=None, settle_seconds=0.2)
-    Pump(pace=pace, in_flight=8, breaker=Breaker()).run(seconds=15)
+    Pump(pace=pace, in_flight=8, breaker=Breaker()).run(seconds=5, linger=True)
 
 
 def test_sends_each_step_once_and_the_second_in_the_same_thread(
