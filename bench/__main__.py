@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import importing, measured, post_office
+from bench import importing, measured, smtp_peer
 from bench.clients import CLIENTS, Rate, pairs
 from bench.databases import private_postgres, sqlite_file
 from bench.running import StandIn, stand_in
@@ -87,8 +87,8 @@ class Bench:
     def _post_office(self, name: str, url: str) -> None:
         what = f"against django-post-office to an SMTP sink, {name}"
         try:
-            peer = post_office.per_second(url, emails=2000)
-        except post_office.NotInstalled as error:
+            peer = smtp_peer.per_second(url, emails=2000)
+        except smtp_peer.NotInstalled as error:
             self.table.say(what, "not measured", str(error))
         else:
             self.table.compare(what, self.speeds.get(f"{name}, 0 ms", 0.0), peer, "/s", least=1.25)

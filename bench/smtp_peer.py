@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 PACKAGE = "django-post-office==3.12.0"
-PROGRAM = Path(__file__).parent / "post_office_program.py"
+PROGRAM = Path(__file__).parent / "smtp_peer_program.py"
 
 
 class NotInstalled(Exception):

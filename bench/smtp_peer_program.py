@@ -1,4 +1,4 @@
-"""Queue emails with django-post-office and send them to an SMTP sink: `post_office_program.py DATABASE EMAILS`."""
+"""Queue emails with django-post-office and send them to an SMTP sink: `smtp_peer_program.py DATABASE EMAILS`."""
 
 import asyncio
 import json
