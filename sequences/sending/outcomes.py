@@ -222,7 +222,7 @@ class Outcomes:
                 self.batch.look_later(letter, self.now + pause, looks=letter.attempts + 1)
 
     def _copy_found(self, letter: Letter, item: MailItem | None) -> None:
-        if letter.state == State.DRAFTING:
+        if letter.state in (State.DRAFTING, State.DRAFTED):
             # Without a permit of ours: its owner sent the draft by hand, or the database is older than the mailbox.
             self.batch.messages.append(
                 MessageChange(letter=letter, state=State.CANCELLED, reason="left_otherwise", sent=item)

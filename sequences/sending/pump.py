@@ -560,8 +560,12 @@ class Pump:
 def _may_have_left(letter: Letter) -> bool:
     """The database was restored after this was drafted: its draft may have been sent since the backup."""
     restored_at = letter.mailbox.connection.restored_at
-    began_at = letter.began_at
-    return bool(restored_at and began_at and began_at < restored_at and letter.reason != "resubmitted")
+    if not restored_at or not letter.began_at or letter.began_at >= restored_at:
+        return False
+    if letter.reason == "resubmitted" and letter.check_at and letter.check_at >= restored_at:
+        return False  # it was looked for since, long enough
+    letter.reason = ""  # adopted before the backup: that counts no longer
+    return True
 
 
 def _is_held(mailbox: Mailbox, now: datetime) -> bool:
