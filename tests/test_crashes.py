@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 
 def crashtest(*options: str) -> "subprocess.CompletedProcess[str]":
     """In a program of its own: it forks and kills."""
@@ -31,10 +29,3 @@ def test_starts_no_request_after_a_revocation_has_returned() -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert "60 revocations" in done.stdout
     assert ": 0 requests started late" in done.stdout
-
-
-@pytest.mark.slow
-def test_finds_the_faults_of_the_controls() -> None:
-    done = crashtest("--only", "controls")
-
-    assert done.returncode == 0, done.stdout + done.stderr[-3000:]

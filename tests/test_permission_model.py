@@ -379,10 +379,11 @@ def test_to_send_is_as_its_model_says_whatever_people_do() -> None:
     run_state_machine_as_test(
         Permissions,
         settings=settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=True,
+            derandomize=True,  # the same orders of acts in every run
         ),
     )

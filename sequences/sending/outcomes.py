@@ -255,9 +255,10 @@ class Outcomes:
         )
 
     def _never_certain(self, letter: Letter) -> None:
+        """A person decides. What a restored database calls drafted has no permit of ours: it is no `unknown`."""
         self.batch.end(
             letter,
-            State.UNKNOWN,
+            State.FAILED if letter.state == State.DRAFTED else State.UNKNOWN,
             "outcome_unknown",
             look_at=self.now,
             enrollment=Enrollment.State.HELD,
