@@ -159,6 +159,7 @@ class Permissions(RuleBasedStateMachine):
 
     def _grant(self, owner: str, who: str, terms: Terms, wanted: Given) -> None:
         allowed = self._may_grant(owner, who) and not self.model.live(owner, who, self.now)
+        expired = self._row(owner, who)
         try:
             granting.grant(
                 connection=self.connections[owner],
@@ -171,8 +172,9 @@ class Permissions(RuleBasedStateMachine):
             assert not allowed
         else:
             assert allowed
+            if expired:  # it made room, and what relied on it stopped
+                self._stop_what_relied_on_grant(owner, who)
             self.model.grants[owner, who] = wanted
-            self.model.stop(self.now)  # an expired one in its place was ended
 
     @rule(owner=owners, who=colleagues, given=st.data())
     def change(self, owner: str, who: str, given: st.DataObject) -> None:
@@ -353,6 +355,15 @@ class Permissions(RuleBasedStateMachine):
     def _stop_from(self, owner: str) -> None:
         self.model.running = {number for number in self.model.running if SEQUENCES[number][1] != owner}
 
+    def _stop_what_relied_on_grant(self, owner: str, who: str) -> None:
+        self.model.running = {
+            number
+            for number in self.model.running
+            if SEQUENCES[number][1] != owner
+            or who not in (TEAM, SEQUENCES[number][0])
+            or self.model.may_run(number, self.now)
+        }
+
     def _stop_what_relied_on(self, owner: str, of: str = "") -> None:
         self.model.running = {
             number
@@ -379,7 +390,7 @@ def test_to_send_is_as_its_model_says_whatever_people_do() -> None:
     run_state_machine_as_test(
         Permissions,
         settings=settings(
-            max_examples=12,
+            max_examples=25,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
