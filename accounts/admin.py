@@ -99,11 +99,12 @@ class UserAdmin(OwnOrganization):
             messages.error(request, f"{user} is an operator: only operators may do that.")
             return
         try:
-            act(user=user, actor=request.user, now=timezone.now(), **how)
+            done = act(user=user, actor=request.user, now=timezone.now(), **how)
         except leaving.LeavingRefused as refusal:
             messages.error(request, str(refusal))
         else:
-            messages.success(request, f"{user} is {became}.")
+            # A deactivation says how many emails were already on their way.
+            messages.success(request, f"{user} is {became}. {leaving.too_late(done or 0)}".strip())
 
 
 @admin.register(Invitation)

@@ -1,5 +1,6 @@
 """People leave and come back: deactivate, activate, change roles. Nothing is ever deleted."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -7,7 +8,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.auditing import record
-from accounts.models import Organization, User
+from accounts.models import Invitation, Organization, User
 from accounts.notifying import notify
 
 
@@ -21,8 +22,12 @@ class Dependents(Protocol):
     def foresee(self, user: User, now: datetime) -> list[str]:
         """Sentences that say what `leave()` would end, for the page that asks before."""
 
-    def leave(self, user: User, actor: User | None, now: datetime) -> None:
-        """End it. Runs inside the deactivating transaction."""
+    def leave(self, user: User, actor: User | None, now: datetime) -> Callable[[], int]:
+        """End it, inside the deactivating transaction.
+
+        What it returns is called once that is committed: it waits for the emails that were already on their way, and
+        returns how many they were.
+        """
 
 
 _dependents: list[Dependents] = []
@@ -36,13 +41,14 @@ def register(dependents: Dependents) -> None:
 def foresee(user: User, now: datetime) -> list[str]:
     """What `deactivate()` would do, in sentences."""
     ended = [sentence for each in _dependents for sentence in each.foresee(user, now)]
-    return [f"{user} is signed out everywhere and cannot sign in any more.", *ended]
+    return [f"{user} is signed out everywhere and cannot sign in any more.", *ended, *_lapsing(user, now)]
 
 
-def deactivate(*, user: User, actor: User | None, now: datetime) -> None:
+def deactivate(*, user: User, actor: User | None, now: datetime) -> int:
     """`user` can no longer sign in, and everything that needs the person stops, in one transaction.
 
-    `actor` is none for an operator at the command line. Raises LeavingRefused for oneself and for the last admin.
+    Returns how many emails were already on their way. Not in a transaction. `actor` is none for an operator at the
+    command line. Raises LeavingRefused for oneself and for the last admin.
     """
     if actor == user:
         raise LeavingRefused("You cannot deactivate yourself. Ask another admin.")
@@ -50,13 +56,20 @@ def deactivate(*, user: User, actor: User | None, now: datetime) -> None:
         _lock_people(user.organization_id)
         user.refresh_from_db()
         if not user.is_active:
-            return
+            return 0
         _keep_an_admin(user)
         user.is_active, user.deactivated_at = False, now
         user.save(update_fields=["is_active", "deactivated_at"])
-        for each in _dependents:
-            each.leave(user, actor, now)
+        waits = [each.leave(user, actor, now) for each in _dependents]
         record(organization=user.organization, actor=actor, action="user.deactivated", target=user, now=now)
+    return sum(wait() for wait in waits)
+
+
+def too_late(on_their_way: int) -> str:
+    """The sentence about what can no longer be called back; nothing where there is nothing."""
+    if not on_their_way:
+        return ""
+    return f"{on_their_way} email{'s were' if on_their_way > 1 else ' was'} already on the way and may arrive."
 
 
 def activate(*, user: User, actor: User | None, now: datetime) -> None:
@@ -86,6 +99,12 @@ def change_role(*, user: User, role: str, actor: User | None, now: datetime) -> 
             url=reverse("accounts:profile"),
             now=now,
         )
+
+
+def _lapsing(user: User, now: datetime) -> list[str]:
+    """An invitation is the word of who sent it (`Invitation.objects.open`)."""
+    invited = Invitation.objects.open(now).filter(invited_by=user).order_by("email").values_list("email", flat=True)
+    return [f"The invitation of {email} lapses. Another admin can send it again." for email in invited]
 
 
 def _lock_people(organization_id: int) -> None:

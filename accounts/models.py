@@ -114,7 +114,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self, now: datetime) -> "InvitationQuerySet":
-        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
+        """Those that let somebody in: also not the word of an admin who has left."""
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now, invited_by__is_active=True)
 
 
 class Invitation(models.Model):

@@ -1,5 +1,6 @@
 """How a connection ends: its owner removes it, Microsoft no longer lets us in, or its owner leaves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -42,11 +43,12 @@ def remove(*, connection: MailConnection, actor: User, now: datetime) -> Removed
     return Removed(effect=effect, on_their_way=stopping.drain(stop))
 
 
-def leave(user: User, actor: User | None, now: datetime) -> None:
+def leave(user: User, actor: User | None, now: datetime) -> Callable[[], int]:
     """`user` is deactivated: the mailbox goes, so does every permission given and received, and all the person runs.
 
     Runs inside the transaction of the deactivation, after the user's row was changed (so nothing is granted to or by
-    the person meanwhile), and waits after it for what had already been permitted.
+    the person meanwhile). Call what it returns after the commit: it waits for what had already been permitted, and
+    says how many that were.
     """
     own = Stop(person=user, reason="grantee_left", actor=actor)
     mailboxes = list(MailConnection.objects.live().filter(owner=user).select_for_update(no_key=True))
@@ -63,7 +65,7 @@ def leave(user: User, actor: User | None, now: datetime) -> None:
         stop = Stop(connection=connection, reason="owner_left", actor=actor)
         _end(connection, stop, DelegationGrant.Archived.OWNER_LEFT, now)
         stops.append(stop)
-    transaction.on_commit(partial(stopping.drain, *stops))
+    return partial(stopping.drain, *stops)
 
 
 def needs_reconnecting(*, connection: MailConnection, reason: str, now: datetime) -> None:

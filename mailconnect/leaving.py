@@ -1,5 +1,6 @@
 """What a person who leaves has here: `accounts.leaving.Dependents`."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from accounts.models import User
@@ -25,8 +26,8 @@ class Mailboxes:
         sentences += [f"The permission to send from {grant.connection.address} ends." for grant in received]
         return sentences
 
-    def leave(self, user: User, actor: User | None, now: datetime) -> None:
-        ending.leave(user, actor, now)
+    def leave(self, user: User, actor: User | None, now: datetime) -> Callable[[], int]:
+        return ending.leave(user, actor, now)
 
 
 def pausing_sentences(effect: Effect) -> list[str]:

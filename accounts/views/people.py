@@ -85,11 +85,11 @@ def deactivate(request: MemberRequest, pk: int) -> HttpResponse:
         context = {"person": colleague, "effects": leaving.foresee(colleague, now)}
         return render(request, "accounts/deactivate.html", context)
     try:
-        leaving.deactivate(user=colleague, actor=request.user, now=now)
+        on_their_way = leaving.deactivate(user=colleague, actor=request.user, now=now)
     except leaving.LeavingRefused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"{colleague} is deactivated.")
+        messages.success(request, f"{colleague} is deactivated. {leaving.too_late(on_their_way)}".strip())
     return redirect("accounts:person", pk)
 
 
@@ -109,7 +109,8 @@ def _open_invitations(user: User) -> list[Invitation]:
     now = timezone.now()
     invitations = list(unanswered.order_by("-created_at")[:200])
     for invitation in invitations:
-        invitation.has_lapsed = invitation.expires_at <= now  # type: ignore[attr-defined]
+        is_open = invitation.expires_at > now and invitation.invited_by.is_active
+        invitation.has_lapsed = not is_open  # type: ignore[attr-defined]
     return invitations
 
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.leaving import too_late
 from accounts.limiting import is_too_many
 from accounts.models import User
 from mailconnect import access, approval, connecting, ending, managing, signatures
@@ -201,10 +202,7 @@ def _removal_sentence(address: str, removed: ending.Removed) -> str:
     if removed.effect.sequences:
         count = len(removed.effect.sequences)
         sentence += f" {count} sequence{'s' if count > 1 else ''} paused."
-    if removed.on_their_way:
-        count = removed.on_their_way
-        sentence += f" {count} email{'s were' if count > 1 else ' was'} already on the way and may arrive."
-    return sentence
+    return f"{sentence} {too_late(removed.on_their_way)}".rstrip()
 
 
 def _leave_callback(request: HttpRequest, onward: str, told: tuple[str, str], *, in_popup: bool) -> HttpResponse:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.access import searched
+from accounts.leaving import too_late
 from accounts.limiting import is_too_many
 from accounts.models import User
 from mailconnect import access, granting, requesting, stopping
@@ -360,6 +361,4 @@ def _consequences(revoked: Revoked) -> str:
         sentence += f" {count} sequence{'s' if count > 1 else ''} paused."
     if count := revoked.effect.waiting:
         sentence += f" {count} email{'s' if count > 1 else ''} wait{'' if count > 1 else 's'} in them."
-    if count := revoked.on_their_way:
-        sentence += f" {count} email{'s were' if count > 1 else ' was'} already on the way and may arrive."
-    return sentence
+    return f"{sentence} {too_late(revoked.on_their_way)}".rstrip()

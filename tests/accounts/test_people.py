@@ -237,6 +237,22 @@ def test_lets_a_person_come_back(client_of: ClientOf, ada: User, bob: User, now:
     assert (bob.is_active, bob.deactivated_at) == (True, None)
 
 
+def test_lets_another_admin_send_again_what_a_leaver_had_sent(
+    client_of: ClientOf, ada: User, bob: User, invitation: Invitation, now: datetime
+) -> None:
+    leaving.change_role(user=bob, role="admin", actor=ada, now=now)
+    client = client_of(bob)
+    before = client.get(reverse("accounts:deactivate", args=[ada.pk])).content.decode()
+
+    client.post(reverse("accounts:deactivate", args=[ada.pk]))
+    people = client.get(PEOPLE).content.decode()
+    client.post(reverse("accounts:invite_again", args=[invitation.pk]))
+
+    assert f"The invitation of {invitation.email} lapses" in before
+    assert "Lapsed" in people
+    assert Invitation.objects.open(now).get().invited_by == bob
+
+
 def test_deactivates_by_command(ada: User, bob: User) -> None:
     told = StringIO()
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from accounts import inviting
+from accounts import inviting, leaving
 from accounts.models import AuditEvent, Invitation, Notification, Organization, User
 from tests.accounts.mails import code_in, last_mail_to, path_in
 from tests.conftest import PASSWORD
@@ -129,7 +129,15 @@ def _use(invitation: Invitation, ada: User, now: datetime) -> None:
     Invitation.objects.update(accepted_at=now)
 
 
-@pytest.mark.parametrize("end", [_revoke, _replace, _lapse, _use])
+def _deactivate_who_invited(invitation: Invitation, ada: User, now: datetime) -> None:
+    User.objects.create_user("second@demo.example", organization=ada.organization, role=User.Role.ADMIN)
+    leaving.deactivate(user=ada, actor=None, now=now)
+
+
+ENDS = [_revoke, _replace, _lapse, _use, _deactivate_who_invited]
+
+
+@pytest.mark.parametrize("end", ENDS)
 def test_refuses_an_invitation_that_has_ended(
     client: Client, ada: User, now: datetime, end: Callable[[Invitation, User, datetime], None]
 ) -> None:
@@ -140,9 +148,10 @@ def test_refuses_an_invitation_that_has_ended(
     answer = client.get(path, follow=True)
     assert answer.status_code == 410
     assert "no longer works" in answer.content.decode()
+    assert "or another admin of that organization, to send it again" in answer.content.decode()
 
 
-@pytest.mark.parametrize("end", [_revoke, _replace, _lapse, _use])
+@pytest.mark.parametrize("end", ENDS)
 def test_refuses_an_invitation_that_ends_while_its_form_is_open(
     client: Client, ada: User, now: datetime, end: Callable[[Invitation, User, datetime], None]
 ) -> None:

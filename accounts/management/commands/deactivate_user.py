@@ -26,7 +26,7 @@ class Command(BaseCommand):
         now = timezone.now()
         effects = leaving.foresee(user, now)
         try:
-            leaving.deactivate(user=user, actor=None, now=now)
+            on_their_way = leaving.deactivate(user=user, actor=None, now=now)
         except leaving.LeavingRefused as refusal:
             raise CommandError(str(refusal)) from refusal
-        self.stdout.write("\n".join(effects))
+        self.stdout.write("\n".join(filter(None, [*effects, leaving.too_late(on_their_way)])))
