@@ -23,3 +23,8 @@ def notify(
     with transaction.atomic():
         notification, created = Notification.objects.get_or_create(user=user, once=once, read_at=None, defaults=fields)
     return notification if created else None
+
+
+def settled(*, user: User, kind: str, url: str, now: datetime) -> None:
+    """What `user` was told about the page at `url` has been dealt with: it leaves the bell, and is not mailed."""
+    Notification.objects.filter(user=user, kind=kind, url=url, read_at=None).update(read_at=now)

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts.auditing import record
 from accounts.models import User
-from accounts.notifying import notify
+from accounts.notifying import notify, settled
 from mailconnect import granting, stopping
 from mailconnect.granting import GrantRefused, Terms
 from mailconnect.models import REQUEST_LIFE, DelegationGrant, DelegationRequest, MailConnection
@@ -26,6 +26,7 @@ REFUSALS: dict[str, str] = {
     "withdrawn": "This request was withdrawn.",
     "requester_left": "The person who asked is no longer an active member of your organization.",
 }
+_KIND = "permission_request"  # of the notices
 _CLOSED = {State.APPROVED: "answered", State.DECLINED: "answered", State.LAPSED: "lapsed", State.WITHDRAWN: "withdrawn"}
 
 
@@ -107,6 +108,7 @@ def lapse(now: datetime) -> int:
 def _lapse_one(request: DelegationRequest, now: datetime) -> int:
     if not _lapse(_open().filter(pk=request.pk), now):
         return 0
+    _settle(request, now)
     _record("request.lapsed", request, None, now)
     owner = request.connection.owner
     _tell(request, request.requester, f"{owner} did not answer your request", "You can ask again.", now)
@@ -148,6 +150,7 @@ def _close(request: DelegationRequest, state: "DelegationRequest.State", now: da
     if not closed:
         request.refresh_from_db()
         raise RequestRefused(_CLOSED.get(State(request.state), "lapsed"))
+    _settle(request, now)
 
 
 def _lapse(requests: QuerySet[DelegationRequest], now: datetime) -> int:
@@ -157,12 +160,21 @@ def _lapse(requests: QuerySet[DelegationRequest], now: datetime) -> int:
 def _tell(request: DelegationRequest, user: User, title: str, text: str, now: datetime) -> None:
     notify(
         user=user,
-        kind="permission_request",
+        kind=_KIND,
         title=title,
         text=text,
-        url=reverse("mailconnect:request", args=[request.pk]),
+        url=_address_of(request),
         now=now,
     )
+
+
+def _settle(request: DelegationRequest, now: datetime) -> None:
+    """There is nothing left to answer."""
+    settled(user=request.connection.owner, kind=_KIND, url=_address_of(request), now=now)
+
+
+def _address_of(request: DelegationRequest) -> str:
+    return reverse("mailconnect:request", args=[request.pk])
 
 
 def _record(action: str, request: DelegationRequest, actor: User | None, now: datetime, **details: int) -> None:

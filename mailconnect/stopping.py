@@ -62,7 +62,7 @@ class Dependents(Protocol):
         """What the owner's colleagues send from the mailbox, by their ids."""
 
     def choices(self, organization_id: int, person_id: int | None) -> list[tuple[int, str]]:
-        """The sequences (of one person, or all) that a permission may be limited to, newest first."""
+        """The sequences that a permission may be limited to, newest first: one person's, or all with their owners."""
 
     def names(self, sequence_ids: Collection[int], organization_id: int) -> dict[int, str]:
         """The names of these sequences, where they are the organization's."""

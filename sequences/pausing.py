@@ -17,7 +17,8 @@ from sequences.models import Enrollment, Message, Sequence
 from sequences.reasons import PAUSED
 
 _LEFT = (Message.State.ACCEPTED, Message.State.SENT)
-_MOST_CHOICES = 200
+# It sends, or will as soon as its times are planned.
+_RUNNING = Q(state=Sequence.State.ACTIVE) | Q(starting_at__isnull=False)
 # What became of the last grant, said as the reason of the pause.
 _ENDED = {
     DelegationGrant.Archived.REVOKED: "grant_revoked",
@@ -66,8 +67,10 @@ class Sequences:
 
     def choices(self, organization_id: int, person_id: int | None) -> list[tuple[int, str]]:
         open_ones = Sequence.objects.filter(organization=organization_id).exclude(state=Sequence.State.ARCHIVED)
-        theirs = open_ones.filter(owner=person_id) if person_id else open_ones
-        return list(theirs.order_by("-created_at", "-pk").values_list("pk", "name")[:_MOST_CHOICES])
+        newest = open_ones.order_by("-created_at", "-pk")
+        if person_id:
+            return list(newest.filter(owner=person_id).values_list("pk", "name"))
+        return [(pk, f"{name} ({owner})") for pk, name, owner in newest.values_list("pk", "name", "owner__name")]
 
     def names(self, sequence_ids: Collection[int], organization_id: int) -> dict[int, str]:
         found = Sequence.objects.filter(pk__in=sequence_ids, organization=organization_id)
@@ -95,12 +98,18 @@ def objection(sequence: Sequence, now: datetime) -> str:
     if not sequence.owner.is_active:
         return "grantee_left"
     mailboxes = MailConnection.objects.filter(pk__in=mailboxes_of(sequence))
-    usable = mailboxes.usable_by(sequence.owner, now, sequence_id=sequence.pk)
     if broken := mailboxes.exclude(state=MailConnection.State.CONNECTED).select_related("owner").first():
         return _why_not_connected(broken)
-    if missing := mailboxes.exclude(pk__in=usable.values("pk")).first():
+    if missing := without_permission(sequence, now).first():
         return _why_no_permission(missing, sequence.owner_id, now)
     return ""
+
+
+def without_permission(sequence: Sequence, now: datetime) -> QuerySet[MailConnection]:
+    """Of its mailboxes those that its owner may not send it from."""
+    mailboxes = MailConnection.objects.filter(pk__in=mailboxes_of(sequence))
+    usable = mailboxes.usable_by(sequence.owner, now, sequence_id=sequence.pk)
+    return mailboxes.exclude(pk__in=usable.values("pk"))
 
 
 def mailboxes_of(sequence: Sequence) -> set[int]:
@@ -152,12 +161,12 @@ def pause(sequence: Sequence, reason: str, now: datetime) -> None:
 
 
 def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
-    """Only what is active pauses, under lock: who comes second finds nothing left to pause or to tell."""
-    locked = depending.filter(state=Sequence.State.ACTIVE).order_by("pk").select_for_update(of=("self",), no_key=True)
+    """Only what runs pauses, under lock: who comes second finds nothing left to pause or to tell."""
+    locked = depending.filter(_RUNNING).order_by("pk").select_for_update(of=("self",), no_key=True)
     paused = list(locked.select_related("owner"))
     changed = Sequence.objects.filter(pk__in=[sequence.pk for sequence in paused])
     effect = _effect(changed)
-    changed.update(state=Sequence.State.PAUSED, paused_reason=reason, state_changed_at=now)
+    changed.update(state=Sequence.State.PAUSED, paused_reason=reason, starting_at=None, state_changed_at=now)
     for sequence in paused:
         tell_paused(sequence, reason, now)
     return effect
@@ -186,14 +195,14 @@ def _under(stop: Stop) -> Q:
 
 
 def _depending_on(stop: Stop, now: datetime) -> QuerySet[Sequence]:
-    """The active sequences that can no longer send, because of the stop."""
-    active = Sequence.objects.filter(state=Sequence.State.ACTIVE)
+    """The running sequences that can no longer send, because of the stop."""
+    running = Sequence.objects.filter(_RUNNING)
     if stop.person:
-        return active.filter(owner=stop.person)
+        return running.filter(owner=stop.person)
     if stop.grant is None:
-        return active.filter(_sends_from(stop.connection))
+        return running.filter(_sends_from(stop.connection))
     connection = stop.grant.connection
-    others = active.filter(_sends_from(connection)).exclude(owner=connection.owner_id)
+    others = running.filter(_sends_from(connection)).exclude(owner=connection.owner_id)
     if stop.grant.sequence_id:
         others = others.filter(pk=stop.grant.sequence_id)
     if stop.grant.grantee_id:

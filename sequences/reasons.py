@@ -50,6 +50,9 @@ PAUSED: dict[str, tuple[str, str]] = {
     ),
 }
 
+# Of these, where the mailbox's owner can give the permission again.
+TO_ASK = frozenset({"grant_revoked", "grant_expired", "no_permission", "grant_scope", "policy"})
+
 # Why an email was refused at the moment of sending, where that is not the reason of the pause itself.
 REFUSED: dict[str, tuple[str, str]] = {
     "not_connected": ("The mailbox was not connected.", "It leaves once the sequence goes on."),

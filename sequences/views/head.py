@@ -7,10 +7,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from mailconnect.models import FirstEmailApproval, MailConnection
-from sequences import access, reporting
+from mailconnect.models import DelegationRequest, FirstEmailApproval, MailConnection
+from sequences import access, pausing, reporting
 from sequences.models import Sequence
-from sequences.reasons import PAUSED, WAITING
+from sequences.reasons import PAUSED, TO_ASK, WAITING
 
 APPROVAL = "awaiting_approval"
 TONES = {"draft": "secondary", "active": "success", "paused": "warning", "archived": "secondary"}
@@ -33,6 +33,7 @@ def head(user: User, sequence: Sequence, tab: str) -> dict[str, Any]:
         "state_text": "Starting" if sequence.starting_at else sequence.get_state_display(),
         "state_tone": "primary" if sequence.starting_at else TONES[sequence.state],
         "why_paused": PAUSED.get(sequence.paused_reason),
+        "to_ask": _to_ask(user, sequence, timezone.now()) if _lacks_permission(sequence) else [],
         "tabs": [
             {"text": text, "url": reverse(f"sequences:{name}", args=[sequence.pk]), "is_current": name == tab}
             | {"count": counts.get(name)}
@@ -41,6 +42,20 @@ def head(user: User, sequence: Sequence, tab: str) -> dict[str, Any]:
         "waiting": _waiting(sequence, timezone.now()) if sequence.state == Sequence.State.ACTIVE else [],
         "waits_for_start": numbers["active"] and sequence.state != Sequence.State.ACTIVE and not sequence.starting_at,
     }
+
+
+def _lacks_permission(sequence: Sequence) -> bool:
+    return sequence.state == Sequence.State.PAUSED and sequence.paused_reason in TO_ASK
+
+
+def _to_ask(user: User, sequence: Sequence, now: datetime) -> list[tuple[MailConnection, int | None]]:
+    """The mailboxes that `user`, who runs the sequence, can ask for, each with the request that waits already."""
+    if sequence.owner_id != user.pk:
+        return []
+    mailboxes = list(pausing.without_permission(sequence, now).live().select_related("owner").order_by("address"))
+    requests = DelegationRequest.objects.filter(requester=user, connection__in=mailboxes, lapses_at__gt=now)
+    waiting = dict(requests.filter(state=DelegationRequest.State.REQUESTED).values_list("connection", "pk"))
+    return [(mailbox, waiting.get(mailbox.pk)) for mailbox in mailboxes]
 
 
 def _waiting(sequence: Sequence, now: datetime) -> list[tuple[str, datetime | None]]:

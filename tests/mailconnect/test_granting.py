@@ -13,7 +13,7 @@ from django.urls import reverse
 from accounts.models import AuditEvent, Notification, Organization, User
 from mailconnect import ending, first_emails, granting, tasks
 from mailconnect.granting import GrantRefused, Terms
-from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
+from mailconnect.models import DelegationGrant, DelegationRequest, FirstEmailApproval, MailConnection
 from sequences.models import Sequence
 from tests.mailconnect.owning import connected, granted
 from tests.sequences.permitting import running
@@ -29,6 +29,54 @@ def mailbox(alice: User, now: datetime) -> MailConnection:
 
 def give(mailbox: MailConnection, grantee: User | None, now: datetime, **terms: Any) -> DelegationGrant:
     return granting.grant(connection=mailbox, grantee=grantee, actor=mailbox.owner, terms=Terms(**terms), now=now)
+
+
+@pytest.fixture
+def many(mailbox: MailConnection, bob: User) -> Sequence:
+    """The oldest of more sequences of Bob's than fit on a screen."""
+    oldest = running(bob, mailbox, "Oldest")
+    later = (
+        Sequence(organization=bob.organization, owner=bob, name=f"Later {number}", connection=mailbox)
+        for number in range(250)
+    )
+    Sequence.objects.bulk_create(later)
+    return oldest
+
+
+@pytest.mark.parametrize(("team", "shown"), [(False, ">Oldest<"), (True, ">Oldest (Bob Baker)<")])
+def test_can_be_limited_to_any_sequence_of_the_colleague_however_old(
+    team: bool,
+    shown: str,
+    many: Sequence,
+    alice: User,
+    bob: User,
+    carol: User,
+    mallory: User,
+    mailbox: MailConnection,
+    client_of: Callable[[User], Client],
+) -> None:
+    running(carol, mailbox, "Of Carol")
+    foreign = running(mallory, connected(mallory, many.created_at), "Foreign")
+    client = client_of(alice)
+    form = reverse("mailconnect:grant_team") if team else reverse("mailconnect:grant", args=[bob.pk])
+
+    page = client.get(form).content.decode()
+    refused = client.post(form, {"sequence_id": foreign.pk}).content.decode()
+    client.post(form, {"sequence_id": many.pk})
+
+    assert shown in page
+    assert ("Of Carol" in page) == team
+    assert "Foreign" not in page
+    assert "Select a valid choice" in refused
+    assert DelegationGrant.objects.get().sequence_id == many.pk
+
+
+def test_can_be_asked_for_by_any_own_sequence_however_old(
+    many: Sequence, mailbox: MailConnection, bob: User, client_of: Callable[[User], Client]
+) -> None:
+    client_of(bob).post(f"{reverse('mailconnect:ask_for', args=[mailbox.pk])}?sequence={many.pk}")
+
+    assert DelegationRequest.objects.get().sequence_id == many.pk
 
 
 def test_finds_active_colleagues_and_nobody_else(

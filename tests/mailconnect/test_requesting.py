@@ -50,6 +50,52 @@ def test_from_the_sequences_sender_reaches_the_owner_with_its_name(
         assert shown in page
 
 
+@pytest.mark.parametrize("answer", ["approve_request", "decline_request", "withdraw_request"])
+def test_leaves_the_owners_bell_once_it_is_answered(
+    answer: str, asked: DelegationRequest, alice: User, bob: User, client_of: Callable[[User], Client]
+) -> None:
+    by = bob if answer == "withdraw_request" else alice
+
+    client_of(by).post(address(answer, asked))
+
+    assert not Notification.objects.filter(user=alice, read_at=None).exists()
+    if by == alice:
+        assert Notification.objects.filter(user=bob, read_at=None).exists()
+
+
+def test_leaves_the_owners_bell_once_it_has_lapsed(asked: DelegationRequest, alice: User, now: datetime) -> None:
+    requesting.lapse(now + REQUEST_LIFE)
+
+    assert not Notification.objects.filter(user=alice, read_at=None).exists()
+
+
+def test_is_made_from_the_sequence_that_lost_its_permission(
+    mailbox: MailConnection, alice: User, bob: User, ada: User, now: datetime, client_of: Callable[[User], Client]
+) -> None:
+    grant = granted(mailbox, bob)
+    sequence = running(bob, mailbox)
+    granting.revoke(grant=grant, actor=alice, now=now)
+    page = reverse("sequences:detail", args=[sequence.pk])
+    ask = f"{reverse('mailconnect:ask_for', args=[mailbox.pk])}?sequence={sequence.pk}"
+    client = client_of(bob)
+
+    before = client.get(page).content.decode()
+    for_ada = client_of(ada).get(page).content.decode()
+    client.post(ask)
+    after = client.get(page).content.decode()
+    granting.grant(connection=mailbox, grantee=bob, actor=alice, terms=Terms(), now=now)
+    allowed = client.get(page).content.decode()
+
+    asked = DelegationRequest.objects.get()
+    assert asked.sequence_id == sequence.pk
+    assert ask in before
+    assert "Ask Alice Archer…" in before
+    assert ask not in for_ada, "who asks is asked for: only the sequence's owner"
+    assert address("request", asked) in after
+    assert ask not in after
+    assert ask not in allowed
+
+
 def test_cannot_be_mailed_to_an_owner_without_end(
     mailbox: MailConnection, alice: User, bob: User, client_of: Callable[[User], Client]
 ) -> None:

@@ -11,7 +11,9 @@ from django.test import Client
 from django.urls import reverse
 from django_q.models import OrmQ
 
+from accounts import leaving
 from accounts.models import AuditEvent, Notification, User
+from mailconnect import ending, granting
 from mailconnect.models import MailConnection
 from sequences import activating, enrolling
 from sequences.activating import ActivationRefused
@@ -232,6 +234,31 @@ def test_pauses_with_the_reason_when_the_permission_ends_while_it_is_starting(
     sequence.refresh_from_db()
     assert (sequence.state, sequence.paused_reason) == (Sequence.State.PAUSED, "grant_revoked")
     assert "was revoked" in Notification.objects.get(user=bob, kind="sequence_paused").text
+
+
+@pytest.mark.parametrize("how", ["revoke", "remove", "deactivate"])
+def test_is_stopped_at_once_while_it_is_starting_and_its_owner_told_once(
+    how: str, bob: User, ada: User, mailbox: MailConnection
+) -> None:
+    sequence = sequence_of(bob, mailbox)
+    grant = granted(mailbox, bob)
+    enrolled(sequence, activating.AT_ONCE + 1)
+    start(sequence)
+    foreseen = granting.foresee_revocation(grant, MONDAY)
+
+    if how == "revoke":
+        granting.revoke(grant=grant, actor=mailbox.owner, now=MONDAY)
+    elif how == "remove":
+        ending.remove(connection=mailbox, actor=mailbox.owner, now=MONDAY)
+    else:
+        leaving.deactivate(user=mailbox.owner, actor=ada, now=MONDAY)
+    activating.plan_rest(sequence.pk)
+
+    sequence.refresh_from_db()
+    reason = {"revoke": "grant_revoked", "remove": "mailbox_removed", "deactivate": "owner_left"}[how]
+    assert foreseen.sequences == [(sequence.pk, sequence.name)]
+    assert (sequence.state, sequence.paused_reason, sequence.starting_at) == (Sequence.State.PAUSED, reason, None)
+    assert Notification.objects.filter(user=bob, kind="sequence_paused").count() == 1
 
 
 def test_is_picked_up_when_its_task_died(sequence: Sequence, now: datetime) -> None:
