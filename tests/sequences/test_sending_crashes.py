@@ -86,7 +86,7 @@ def test_a_zombie_sends_nothing_twice(
 ) -> None:
     enrolled(sequence, 2, now)
     zombie = Sleeper(point)
-    MailConnection.objects.update(lease_until=now - timedelta(minutes=1), due_at=now)
+    MailConnection.objects.filter(lease_owner__isnull=False).update(lease_until=now - timedelta(minutes=1), due_at=now)
     pump().run(seconds=10)
     time.sleep(asleep)
 
