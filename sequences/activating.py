@@ -10,6 +10,7 @@ from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -153,6 +154,20 @@ def _begin(sequence: Sequence, now: datetime) -> None:
         "state_changed_at",
     ]
     sequence.save(update_fields=changed)
+    _drop_texts_of_other_senders(sequence)
+
+
+def _drop_texts_of_other_senders(sequence: Sequence) -> None:
+    """An email that was planned for another mailbox carries that one's signature: it is written anew.
+
+    So is one whose draft lies in a mailbox that nobody looks into any more. In a connected one the pump finds it.
+    """
+    own = Coalesce("step__connection", "sequence__connection")
+    elsewhere = Message.objects.filter(sequence=sequence).exclude(connection=own)
+    drafts = Q(state__in=(Message.State.DRAFTING, Message.State.DRAFTED))
+    lost = drafts & ~Q(connection__state=MailConnection.State.CONNECTED)
+    unsent = elsewhere.filter(Q(state=Message.State.PLANNED) | lost)
+    unsent.update(state=Message.State.CANCELLED, draft_id="", check_at=None)
 
 
 def go_on(pk: int, now: datetime) -> None:

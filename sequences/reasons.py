@@ -78,7 +78,7 @@ HELD: dict[str, tuple[str, str]] = {
         "See the message for the reason, then try again or stop.",
     ),
     "thread_lost": (
-        "The email that this step would answer is no longer in Sent Items.",
+        "The email that this step would answer is not in the Sent Items of the mailbox that sends this one.",
         "Make the step a new thread, or stop this candidate.",
     ),
     "window_never_open": (
