@@ -33,9 +33,9 @@ def text_complaints(step: Step, known: Collection[str]) -> list[str]:
     """What keeps the text of a step from being sent."""
     complaints = []
     if step.kind == Step.Kind.NEW_THREAD and not step.subject.strip():
-        complaints.append("The subject is empty.")
+        complaints.append("There is no subject yet. Write one.")
     if not step.body.strip():
-        complaints.append("The text is empty.")
+        complaints.append("There is no text yet. Write it.")
     return complaints + check_template(step.subject, known) + check_template(step.body, known)
 
 

@@ -10,7 +10,7 @@ from accounts.auditing import record
 from accounts.models import User
 from mailconnect import first_emails
 from sequences import activating
-from sequences.checking import order_complaints
+from sequences.checking import known_tokens, order_complaints, text_complaints
 from sequences.models import Enrollment, Sequence, Step
 from sequences.planning import mailbox_of
 
@@ -66,6 +66,7 @@ def add_step(*, sequence: Sequence, step: Step, actor: User, now: datetime) -> S
         raise EditRefused(f"A sequence has at most {STEPS_MOST} steps. Nobody answers after that many emails.")
     step.sequence, step.position = locked, len(steps) + 1
     _refuse_disorder([*steps, step], locked)
+    _refuse_unfinished(step, locked)
     step.save()
     _record(locked, "step.added", actor, now, position=step.position)
     return step
@@ -83,6 +84,7 @@ def save_step(*, step: Step, actor: User, now: datetime) -> None:
     step.position = kept.position  # it may have moved while its text was written
     changed = [step if each.pk == step.pk else each for each in steps]
     _refuse_disorder(changed, locked)
+    _refuse_unfinished(step, locked)
     step.save()
     _record(locked, "step.changed", actor, now, position=step.position)
     if step.position == 1 and (kept.subject, kept.body) != (step.subject, step.body):
@@ -166,6 +168,13 @@ def _number(steps: list[Step]) -> None:
 def _refuse_disorder(steps: list[Step], sequence: Sequence) -> None:
     if complaints := order_complaints(steps, sequence):
         raise EditRefused(*complaints)
+
+
+def _refuse_unfinished(step: Step, sequence: Sequence) -> None:
+    """A step may wait for its words in a draft; in a running sequence its emails would leave without them."""
+    running = sequence.state == Sequence.State.ACTIVE or sequence.starting_at
+    if running and (complaints := text_complaints(step, known_tokens(sequence.organization))):
+        raise EditRefused("The sequence is running, so nothing was saved.", *complaints)
 
 
 def _mailboxes(sequence: Sequence, steps: list[Step]) -> list[int | None]:

@@ -82,7 +82,6 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
     subject = forms.CharField(
         required=False,
         max_length=255,
-        help_text="Tokens can be used here too.",
         widget=forms.TextInput(attrs={"data-tokens": ""}),
     )
     # The length is looked at before anything reads the text.
@@ -117,6 +116,12 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["kind"].choices = Step.Kind.choices  # type: ignore[attr-defined]
         if self.is_first:
             del self.fields["kind"]
+        self.fields["subject"].help_text = self._subject_help()
+
+    def _subject_help(self) -> str:
+        if self.is_first:
+            return "Needed before the sequence can start. Tokens can be used here too."
+        return "A new thread needs one; a reply keeps the subject of its thread. Tokens can be used here too."
 
     def clean_subject(self) -> str:
         return self._checked(clean_subject(self.cleaned_data["subject"]))

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from sequences import access, editing, previewing
 from sequences.access import MemberRequest
 from sequences.activating import ActivationRefused
+from sequences.checking import known_tokens, text_complaints
 from sequences.editing import EditRefused
 from sequences.forms import PreviewForm, StepForm
 from sequences.models import Candidate, Sequence, Step
@@ -24,7 +25,8 @@ Refusals = (EditRefused, ActivationRefused)
 @login_required
 def steps_page(request: MemberRequest, pk: int) -> HttpResponse:
     sequence = access.get_sequence(request.user, pk)
-    steps = list(sequence.steps.select_related("connection"))
+    known = known_tokens(sequence.organization)
+    steps = [(step, text_complaints(step, known)) for step in sequence.steps.select_related("connection")]
     context = {"steps": steps, **head(request.user, sequence, "steps")}
     return render(request, "sequences/steps.html", context)
 
@@ -58,7 +60,7 @@ def _write(request: MemberRequest, sequence: Sequence, step: Step) -> HttpRespon
         except Refusals as refusal:
             form.add_error(None, str(refusal))
         else:
-            messages.success(request, f"Step {step.position} is saved.")
+            _tell_saved(request, step, form.known)
             return redirect("sequences:steps", sequence.pk)
     context = {
         "form": form,
@@ -69,6 +71,14 @@ def _write(request: MemberRequest, sequence: Sequence, step: Step) -> HttpRespon
         "preview": _preview(request, sequence, step) if "preview" in request.POST else None,
     }
     return render(request, "sequences/step.html", context)
+
+
+def _tell_saved(request: MemberRequest, step: Step, known: list[str]) -> None:
+    """A draft may be unfinished, but nobody should find that out only when they activate it."""
+    if complaints := text_complaints(step, known):
+        messages.warning(request, f"Step {step.position} is saved, and not finished. {' '.join(complaints)}")
+    else:
+        messages.success(request, f"Step {step.position} is saved.")
 
 
 @require_POST

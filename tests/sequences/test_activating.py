@@ -84,8 +84,8 @@ def test_starts_without_candidates(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"subject": ""}, "Step 1: The subject is empty."),
-        ({"body": " "}, "Step 1: The text is empty."),
+        ({"subject": ""}, "Step 1: There is no subject yet. Write one."),
+        ({"body": " "}, "Step 1: There is no text yet. Write it."),
         ({"body": "{{ first_nam }}"}, "Step 1: Line 1: there is no token {{ first_nam }}. Did you mean"),
         ({"body": "{% if first_name %}Hi"}, "Step 1: At the end: {% endif %} is missing."),
         ({"kind": "reply"}, "Step 1 cannot be a reply"),

@@ -155,6 +155,27 @@ def test_refuses_a_step_with_a_sentence_and_loses_nothing(
         assert text[:60] in page.replace("&quot;", '"')  # what was written is still there
 
 
+def test_keeps_an_unfinished_step_of_a_draft_and_says_what_it_lacks(alice: User, client: Client) -> None:
+    sequence = sequence_of(alice, None, steps=0)
+
+    page = write(client, sequence, subject=" ", body="")
+
+    assert step(sequence, 1).subject == ""
+    assert "Step 1 is saved, and not finished. There is no subject yet. Write one. There is no text yet." in page
+    assert page.count("There is no subject yet. Write one.") == 2  # once as it is saved, and at the step from then on
+
+
+@pytest.mark.parametrize("position", [1, 4])
+def test_lets_no_running_sequence_lose_a_subject(position: int, sequence: Sequence, client: Client) -> None:
+    activating.start(sequence=sequence, actor=sequence.owner, now=MONDAY)
+    name, places = ("edit_step", [step(sequence, 1).pk]) if position == 1 else ("new_step", [])
+
+    page = client.post(reverse(f"sequences:{name}", args=[sequence.pk, *places]), EMAIL | {"subject": ""}).content
+
+    assert "The sequence is running, so nothing was saved. There is no subject yet. Write one." in page.decode()
+    assert (step(sequence, 1).subject, sequence.steps.count()) == ("Hello", 3)
+
+
 def test_keeps_scripts_out_of_what_is_stored(sequence: Sequence, client: Client) -> None:
     write(client, sequence, body='<p onclick="x()">Hi</p><script>alert(1)</script>')
 
