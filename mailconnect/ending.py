@@ -1,12 +1,12 @@
 """How a connection ends: its owner removes it, Microsoft no longer lets us in, or its owner leaves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from accounts.auditing import record
@@ -50,22 +50,23 @@ def leave(user: User, actor: User | None, now: datetime) -> Callable[[], int]:
     the person meanwhile). Call what it returns after the commit: it waits for what had already been permitted, and
     says how many that were.
     """
+    mailboxes = list(MailConnection.objects.live().filter(owner=user).order_by("pk").select_for_update(no_key=True))
+    grants = _locked_grants(Q(grantee=user) | Q(connection__in=mailboxes))
     own = Stop(person=user, reason="grantee_left", actor=actor)
-    mailboxes = list(MailConnection.objects.live().filter(owner=user).select_for_update(no_key=True))
-    received = DelegationGrant.objects.filter(grantee=user, archived_at=None).order_by("pk")
-    for grant in received.select_related("connection__organization"):
+    theirs = [Stop(connection=each, reason="owner_left", actor=actor) for each in mailboxes]
+    stopping.lock_dependents(own, *theirs, now=now)
+    for grant in grants:
+        if grant.grantee_id != user.pk:
+            continue
         _archive(DelegationGrant.objects.filter(pk=grant.pk), DelegationGrant.Archived.GRANTEE_LEFT, actor, now)
         _record_grantee_left(grant, actor, now)
     _lapse(DelegationRequest.objects.filter(requester=user), now)
     DefaultMailbox.objects.filter(user=user).delete()
     # Before the mailboxes: what the person ran needs a new owner first of all, also where it used the own mailbox.
     stopping.pause_dependents(own, now)
-    stops = [own]
-    for connection in mailboxes:
-        stop = Stop(connection=connection, reason="owner_left", actor=actor)
+    for connection, stop in zip(mailboxes, theirs, strict=True):
         _end(connection, stop, DelegationGrant.Archived.OWNER_LEFT, now)
-        stops.append(stop)
-    return partial(stopping.drain, *stops)
+    return partial(stopping.drain, own, *theirs)
 
 
 def needs_reconnecting(*, connection: MailConnection, reason: str, now: datetime) -> None:
@@ -108,9 +109,10 @@ def _end(ended: MailConnection, stop: Stop, archived: DelegationGrant.Archived, 
     connection.save(update_fields=["state", "reason", "state_changed_at"])
     TokenCache.objects.filter(connection=connection).delete()
     DefaultMailbox.objects.filter(connection=connection).delete()
-    grants = DelegationGrant.objects.filter(connection=connection, archived_at=None)
+    grants = _locked_grants(Q(connection=connection))
     _tell_grantees(connection, grants, now)
-    archived_count = _archive(grants, archived, stop.actor, now)
+    still_open = DelegationGrant.objects.filter(pk__in=[grant.pk for grant in grants])
+    archived_count = _archive(still_open, archived, stop.actor, now)
     _lapse(DelegationRequest.objects.filter(connection=connection), now)
     effect = stopping.pause_dependents(stop, now)
     record(
@@ -124,6 +126,13 @@ def _end(ended: MailConnection, stop: Stop, archived: DelegationGrant.Archived, 
         sequences_paused=len(effect.sequences),
     )
     return effect
+
+
+def _locked_grants(which: Q) -> list[DelegationGrant]:
+    """Those that are not archived, locked by id, as everybody does."""
+    grants = DelegationGrant.objects.filter(which, archived_at=None).order_by("pk")
+    related = grants.select_related("grantee", "connection__organization")
+    return list(related.select_for_update(of=("self",), no_key=True))
 
 
 def _archive(
@@ -150,9 +159,10 @@ def _lapse(requests: QuerySet[DelegationRequest], now: datetime) -> None:
     open_ones.update(state=DelegationRequest.State.LAPSED, decided_at=now)
 
 
-def _tell_grantees(connection: MailConnection, grants: QuerySet[DelegationGrant], now: datetime) -> None:
-    for grant in grants.select_related("grantee").exclude(grantee=None):
-        assert grant.grantee is not None
+def _tell_grantees(connection: MailConnection, grants: Collection[DelegationGrant], now: datetime) -> None:
+    for grant in grants:
+        if grant.grantee is None:
+            continue
         notify(
             user=grant.grantee,
             kind="mailbox_removed",

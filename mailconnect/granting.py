@@ -92,6 +92,8 @@ def renew(
     stop = Stop(grant=old, reason="grant_scope", actor=mailbox.owner)
     if not _archive(_live(now).filter(pk=old.pk), DelegationGrant.Archived.CHANGED, mailbox.owner, now):
         raise GrantRefused("ended")
+    # Two sets of them change below: those that pause, and those that a cap held.
+    stopping.lock_dependents(Stop(connection=mailbox, reason="grant_scope"), now=now)
     renewed = _create(mailbox, old.grantee, terms, version=old.version + 1, now=now)
     _carry_over(old, renewed)
     _record("grant.changed", renewed, mailbox.owner, now, replaces=old.pk)
@@ -144,13 +146,14 @@ def apply_policy(organization: Organization, actor: User | None, now: datetime) 
 
     Call it after the policy is saved, in its transaction or not; the wait for what was on its way comes after commit.
     """
-    stops = []
     with transaction.atomic():
-        for grant in outside_of_policy(organization, now).order_by("pk"):
-            stop = Stop(grant=grant, reason="policy", actor=actor)
-            if _archive(_live(now).filter(pk=grant.pk), DelegationGrant.Archived.POLICY, actor, now):
-                _ended(stop, grant, now)
-                stops.append(stop)
+        outside = outside_of_policy(organization, now).order_by("pk")
+        grants = list(outside.select_for_update(of=("self",), no_key=True))
+        _archive(_live(now).filter(pk__in=[each.pk for each in grants]), DelegationGrant.Archived.POLICY, actor, now)
+        stops = [Stop(grant=grant, reason="policy", actor=actor) for grant in grants]
+        stopping.lock_dependents(*stops, now=now)
+        for stop, grant in zip(stops, grants, strict=True):
+            _ended(stop, grant, now)
         transaction.on_commit(lambda: _drained(stops))
     return len(stops)
 

@@ -49,6 +49,9 @@ class Dependents(Protocol):
     def preview(self, stop: Stop, now: datetime) -> Effect:
         """What would pause, for the page that asks before."""
 
+    def lock(self, stops: Collection[Stop], now: datetime) -> None:
+        """Lock at once, in the order that everybody keeps, what `pause()` will pause for one after the other."""
+
     def pause(self, stop: Stop, now: datetime) -> Effect:
         """Pause what depends on it, with the reason; tell the owners once. Runs inside the stopping transaction."""
 
@@ -78,6 +81,12 @@ def register(dependents: Dependents) -> None:
 
 def preview(stop: Stop, now: datetime) -> Effect:
     return _merged([each.preview(stop, now) for each in _dependents])
+
+
+def lock_dependents(*stops: Stop, now: datetime) -> None:
+    """For a transaction with several stops, after it has locked its mailboxes and grants and before it pauses."""
+    for each in _dependents:
+        each.lock(stops, now)
 
 
 def pause_dependents(stop: Stop, now: datetime) -> Effect:

@@ -33,6 +33,10 @@ class Sequences:
     def preview(self, stop: Stop, now: datetime) -> Effect:
         return _effect(_depending_on(stop, now))
 
+    def lock(self, stops: Collection[Stop], now: datetime) -> None:
+        found = {pk for stop in stops for pk in _depending_on(stop, now).values_list("pk", flat=True)}
+        _lock(Sequence.objects.filter(pk__in=found))
+
     def pause(self, stop: Stop, now: datetime) -> Effect:
         effect = _pause(_depending_on(stop, now), stop.reason, now)
         if stop.person and effect.sequences:
@@ -162,8 +166,7 @@ def pause(sequence: Sequence, reason: str, now: datetime) -> None:
 
 def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
     """Only what runs pauses, under lock: who comes second finds nothing left to pause or to tell."""
-    locked = depending.filter(_RUNNING).order_by("pk").select_for_update(of=("self",), no_key=True)
-    paused = list(locked.select_related("owner"))
+    paused = _lock(depending.filter(_RUNNING))
     changed = Sequence.objects.filter(pk__in=[sequence.pk for sequence in paused])
     effect = _effect(changed)
     changed.update(state=Sequence.State.PAUSED, paused_reason=reason, starting_at=None, state_changed_at=now)
@@ -172,10 +175,16 @@ def _pause(depending: QuerySet[Sequence], reason: str, now: datetime) -> Effect:
     return effect
 
 
+def _lock(sequences: QuerySet[Sequence]) -> list[Sequence]:
+    locked = sequences.order_by("pk").select_for_update(of=("self",), no_key=True)
+    return list(locked.select_related("owner"))
+
+
 def _look_at_caps_anew(connection: MailConnection, now: datetime) -> None:
     """What waits for the end of a daily cap may go on under other terms. The mailbox is locked by who gives them."""
     capped = Sequence.objects.filter(_sends_from(connection), state=Sequence.State.ACTIVE, held_reason="grant_cap")
-    if capped.update(held_until=None, held_reason=""):
+    waiting = [sequence.pk for sequence in _lock(capped)]
+    if Sequence.objects.filter(pk__in=waiting).update(held_until=None, held_reason=""):
         queue.ring([connection.pk], at=now)
 
 

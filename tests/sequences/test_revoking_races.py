@@ -11,14 +11,14 @@ from django.db import connection as database
 from django.utils import timezone
 
 from accounts import leaving
-from accounts.models import AuditEvent, User
-from mailconnect import granting, requesting
+from accounts.models import AuditEvent, Organization, User
+from mailconnect import ending, granting, requesting
 from mailconnect.granting import GrantRefused, Terms
 from mailconnect.models import DelegationGrant, MailConnection
 from mailconnect.requesting import RequestRefused
 from sequences import activating, pausing
 from sequences.activating import ActivationRefused
-from sequences.models import Sequence
+from sequences.models import Sequence, Step
 from tests.mailconnect.owning import connected, granted
 from tests.sequences.permitting import permit_and_stamp, ready, running
 
@@ -119,3 +119,44 @@ def test_what_is_activated_while_its_permission_is_revoked_sends_nothing_and_doe
             pausing.pause_refused(permit_and_stamp([ready(sequence, timezone.now())], timezone.now()), timezone.now())  # type: ignore[arg-type]
             sequence.refresh_from_db()
         assert sequence.state != Sequence.State.ACTIVE
+
+
+@pytest.mark.postgres
+def test_all_that_ends_permissions_at_once_takes_turns_and_never_deadlocks(
+    alice: User, bob: User, carol: User, ada: User
+) -> None:
+    """Sequences that send from two mailboxes, whose permissions end together in many ways."""
+    now = timezone.now()
+    mailboxes = [connected(person, now) for person in (alice, carol)]
+    sequences = [_from_both(bob, mailboxes) for _ in range(6)]
+    for _ in range(RUNS * 2):
+        _allow_again(bob, mailboxes, sequences)
+        first, second = (granted(mailbox, bob) for mailbox in mailboxes)
+        for mailbox in mailboxes:
+            granted(mailbox, None)
+        organization = Organization(pk=bob.organization_id, allow_team_grants=False, grant_max_days=1)
+
+        at_once(
+            partial(granting.apply_policy, organization, ada, now),
+            partial(granting.revoke, grant=second, actor=carol, now=now),
+            partial(granting.revoke, grant=first, actor=ada, now=now),
+            partial(granting.change, grant=first, actor=alice, terms=Terms(daily_cap=9), now=now),
+            partial(ending.remove, connection=mailboxes[1], actor=carol, now=now),
+            lambda: leaving.deactivate(user=User.objects.get(pk=bob.pk), actor=ada, now=now),
+        )
+
+        assert not DelegationGrant.objects.filter(archived_at=None, grantee=None).exists()
+        assert set(Sequence.objects.values_list("state", flat=True)) == {Sequence.State.PAUSED}
+
+
+def _from_both(owner: User, mailboxes: list[MailConnection]) -> Sequence:
+    sequence = running(owner, mailboxes[0])
+    Step.objects.create(sequence=sequence, position=2, subject="Again", body="<p>Again</p>", connection=mailboxes[1])
+    return sequence
+
+
+def _allow_again(owner: User, mailboxes: list[MailConnection], sequences: list[Sequence]) -> None:
+    User.objects.filter(pk=owner.pk).update(is_active=True, deactivated_at=None)
+    DelegationGrant.objects.filter(archived_at=None).update(archived_at=timezone.now(), archived_reason="revoked")
+    MailConnection.objects.update(state=MailConnection.State.CONNECTED)
+    Sequence.objects.update(state=Sequence.State.ACTIVE, paused_reason="")
