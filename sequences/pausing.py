@@ -10,7 +10,7 @@ from django.urls import reverse
 from accounts.models import User
 from accounts.notifying import notify
 from mailconnect import first_emails, queue
-from mailconnect.models import DelegationGrant, MailConnection
+from mailconnect.models import DelegationGrant, MailConnection, MailConnectionQuerySet
 from mailconnect.permission import PASSING, Refusal
 from mailconnect.stopping import Activity, Effect, Stop
 from sequences.models import Enrollment, Message, Sequence
@@ -109,7 +109,7 @@ def objection(sequence: Sequence, now: datetime) -> str:
     return ""
 
 
-def without_permission(sequence: Sequence, now: datetime) -> QuerySet[MailConnection]:
+def without_permission(sequence: Sequence, now: datetime) -> MailConnectionQuerySet:
     """Of its mailboxes those that its owner may not send it from."""
     mailboxes = MailConnection.objects.filter(pk__in=mailboxes_of(sequence))
     usable = mailboxes.usable_by(sequence.owner, now, sequence_id=sequence.pk)

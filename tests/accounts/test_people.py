@@ -188,7 +188,7 @@ def test_keeps_everything_when_one_part_fails(ada: User, alice: User, now: datet
         def foresee(self, user: User, now: datetime) -> list[str]:
             return []
 
-        def leave(self, user: User, actor: User | None, now: datetime) -> None:
+        def leave(self, user: User, actor: User | None, now: datetime) -> Callable[[], int]:
             raise RuntimeError
 
     connected(alice, now)

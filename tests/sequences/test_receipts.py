@@ -60,7 +60,7 @@ def exported(client: Client, **choice: Any) -> str:
 
 
 def test_verifies_as_long_as_nothing_is_changed(by_bob: Message, by_alice: Message) -> None:
-    assert verified() == "All receipts verify.\n"
+    assert verified() == "All receipts that are there verify.\n"
 
 
 def test_shows_by_whose_word(by_bob: Message, by_alice: Message) -> None:
@@ -129,7 +129,7 @@ def test_finds_a_change_to_the_terms_of_the_grant(changed: dict[str, Any], by_bo
 def test_stays_good_when_the_grant_ends(by_bob: Message, now: datetime) -> None:
     DelegationGrant.objects.update(archived_at=now, archived_reason=DelegationGrant.Archived.REVOKED)
 
-    assert verified() == "All receipts verify.\n"
+    assert verified() == "All receipts that are there verify.\n"
 
 
 def test_made_by_who_can_write_the_database_but_has_no_key_is_found(by_bob: Message, settings: Settings) -> None:
@@ -151,7 +151,7 @@ def test_stays_verifiable_after_its_key_was_rotated(
 
     assert newer.receipt_key == "new"
     assert by_bob.receipt_key != "new"
-    assert verified() == "All receipts verify.\n"
+    assert verified() == "All receipts that are there verify.\n"
 
     settings.RECEIPT_KEYS = {"new": "a new key"}
     assert receipts.PROBLEMS["key"] in verified()

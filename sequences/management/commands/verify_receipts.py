@@ -8,7 +8,10 @@ from sequences import receipts
 
 
 class Command(BaseCommand):
-    help = "Verify the receipts of all messages. Prints each that does not verify, and then ends with 1."
+    help = (
+        "Verify the receipts of all messages. Prints each that does not verify, and then ends with 1. "
+        "It finds what was changed, not a message that was deleted: compare with an earlier export for that."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         broken = 0
@@ -17,4 +20,4 @@ class Command(BaseCommand):
             self.stdout.write(f"Message {message_id}: {'; '.join(receipts.PROBLEMS[key] for key in problems)}.")
         if broken:
             raise CommandError(f"{broken} receipt{'s do' if broken > 1 else ' does'} not verify.")
-        self.stdout.write("All receipts verify.")
+        self.stdout.write("All receipts that are there verify.")
