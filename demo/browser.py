@@ -70,13 +70,13 @@ class Page(HTMLParser):
                 urljoin(self.address, has.get("action") or self.address), has.get("method", "get").upper()
             )
             self.forms.append(self._form)
-        elif tag in ("a", "button"):
+        elif tag in ("a", "button", "textarea"):
             self._words, self._pressed = "", has
         elif tag == "select":
             self._select, self._options = has.get("name", ""), []
         elif tag == "option":
             self._options.append((has.get("value", ""), "selected" in has))
-        elif tag in ("input", "textarea"):
+        elif tag == "input":
             self._field(has)
 
     def _field(self, has: dict[str, str]) -> None:
@@ -103,6 +103,8 @@ class Page(HTMLParser):
         elif tag == "select" and self._form and self._options:
             chosen = [value for value, selected in self._options if selected]
             self._form.fields.append((self._select, (chosen or [self._options[0][0]])[0]))
+        elif tag == "textarea" and self._form:
+            self._form.fields.append((self._pressed.get("name", ""), self._words.removeprefix("\n")))
         elif tag == "form":
             self._form = None
 

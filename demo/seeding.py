@@ -22,6 +22,7 @@ CANDIDATES = (
     ("jonas.weber@fabrikam.example", "Jonas", "Weber", "Fabrikam", "Site Reliability Engineer"),
     ("priya.nair@contoso.example", "Priya", "Nair", "Contoso", "Backend Engineer"),
 )
+MINUTES_TO_ANSWER = 10  # a mailbox is looked into every two or three
 FIRST = """<p>Hi {{ first_name | default: "there" }},</p>
 <p>your work as {{ role_title | default: "an engineer" }} at {{ company | default: "your company" }} caught my eye.
 We are building a small platform team, and I would like to tell you about it.</p>
@@ -60,7 +61,7 @@ def _person(organization: Organization, person: Person) -> User:
 
 
 def _sequence(organization: Organization, owner: User) -> None:
-    """Its window is always open and its second email comes at once, so that who tries it sees both."""
+    """Its window is always open, and its second email leaves time to answer the first and see that it does not come."""
     sequence = Sequence.objects.create(
         organization=organization,
         owner=owner,
@@ -75,9 +76,16 @@ def _sequence(organization: Organization, owner: User) -> None:
         position=1,
         subject='A question, {{ first_name | default: "if I may" }}',
         body=FIRST,
-        delay_unit=Step.Unit.HOURS,
+        delay_unit=Step.Unit.MINUTES,
     )
-    Step.objects.create(sequence=sequence, position=2, kind=Step.Kind.REPLY, body=SECOND, delay_unit=Step.Unit.HOURS)
+    Step.objects.create(
+        sequence=sequence,
+        position=2,
+        kind=Step.Kind.REPLY,
+        body=SECOND,
+        delay=MINUTES_TO_ANSWER,
+        delay_unit=Step.Unit.MINUTES,
+    )
 
 
 if __name__ == "__main__":

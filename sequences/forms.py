@@ -133,7 +133,7 @@ class StepForm(forms.ModelForm):  # type: ignore[type-arg]
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("kind") == Step.Kind.REPLY:
             cleaned["subject"] = ""  # a reply keeps the subject of its thread
-        if cleaned.get("delay_unit") == Step.Unit.HOURS and cleaned.get("at_time"):
+        if cleaned.get("delay_unit") in (Step.Unit.MINUTES, Step.Unit.HOURS) and cleaned.get("at_time"):
             self.add_error("at_time", "A time of day goes with days. Leave it empty, or wait for days.")
         return cleaned
 

@@ -75,6 +75,7 @@ class Step(models.Model):
         REPLY = "reply", "Reply in the same thread"
 
     class Unit(models.TextChoices):
+        MINUTES = "minutes", "minutes"
         HOURS = "hours", "hours"
         DAYS = "days", "days"
         BUSINESS_DAYS = "business_days", "business days"

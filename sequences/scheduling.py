@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 # A window that opens on no day within a year opens never.
 SEARCH_DAYS = 366
+STOPWATCH = {"minutes": timedelta(minutes=1), "hours": timedelta(hours=1)}
 
 
 class NeverOpen(ValueError):
@@ -105,15 +106,15 @@ def next_due(*, previous: datetime, delay: int, unit: str, at_time: time | None,
 def explain(*, previous: datetime, delay: int, unit: str, at_time: time | None, window: Window) -> Due:
     """The first moment inside the window that is `delay` after `previous`, and why it is that one.
 
-    `unit`: "hours" are hours on a stopwatch; "days" and "business_days" keep the clock's time in the window's zone, or
+    `unit`: "minutes" and "hours" are a stopwatch's; "days" and "business_days" keep the clock's time in the window's zone, or
     wait for `at_time` on that day. Raises `NeverOpen`.
     """
     _require_zone(previous)
     if delay < 0:
         raise ValueError("A delay cannot be negative.")
-    if unit == "hours":
+    if unit in STOPWATCH:
         at_time = None
-        earliest = previous.astimezone(UTC) + timedelta(hours=delay)
+        earliest = previous.astimezone(UTC) + delay * STOPWATCH[unit]
     else:
         earliest = _days_later(previous, delay, unit, at_time, window)
     opening = window.first_open(earliest, at_time)

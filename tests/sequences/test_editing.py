@@ -141,6 +141,7 @@ def test_gives_a_reply_no_subject_of_its_own(sequence: Sequence, client: Client)
         ({"delay_unit": "years"}, "Select a valid choice."),
         ({"at_time": "25:00"}, "Enter a valid time."),
         ({"delay_unit": "hours", "at_time": "14:00"}, "A time of day goes with days."),
+        ({"delay_unit": "minutes", "at_time": "14:00"}, "A time of day goes with days."),
         ({"kind": "carrier pigeon"}, "Select a valid choice."),
     ],
 )

@@ -51,7 +51,7 @@ def moments(found: Forecast) -> list[datetime]:
 steps = st.lists(
     st.tuples(
         st.integers(1, 9),
-        st.sampled_from(["hours", "days", "business_days"]),
+        st.sampled_from(["minutes", "hours", "days", "business_days"]),
         st.none() | st.times().map(lambda clock: clock.replace(second=0, microsecond=0)),
     ),
     min_size=1,

@@ -46,7 +46,7 @@ def windows(draw: st.DrawFn) -> Window:
 
 
 moments = st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-units = st.sampled_from(["hours", "days", "business_days"])
+units = st.sampled_from(["minutes", "hours", "days", "business_days"])
 times = st.none() | st.times().map(lambda clock: clock.replace(second=0, microsecond=0))
 
 
@@ -59,8 +59,8 @@ def test_is_always_inside_the_window_and_not_before_the_delay(
     assert window.is_open(due)
     assert window.obstacle(due.astimezone(window.zone).date()) is None
     assert due >= previous
-    if unit == "hours":
-        assert due >= previous + timedelta(hours=delay)
+    if unit in ("minutes", "hours"):
+        assert due >= previous + timedelta(**{unit: delay})
     else:
         assert (due.astimezone(window.zone).date() - previous.astimezone(window.zone).date()).days >= delay
 
@@ -132,6 +132,7 @@ def test_keeps_the_clock_across_the_change_to_summer_time() -> None:
 @pytest.mark.parametrize(
     ("previous", "delay", "unit", "at_time", "due", "why"),
     [
+        ((2026, 5, 4, 10), 90, "minutes", None, (2026, 5, 4, 11, 30), (Why.DELAY,)),
         ((2026, 5, 4, 10), 4, "hours", None, (2026, 5, 4, 14), (Why.DELAY,)),
         ((2026, 5, 4, 10), 1, "business_days", None, (2026, 5, 5, 10), (Why.DELAY,)),
         ((2026, 5, 8, 10), 1, "business_days", None, (2026, 5, 11, 10), (Why.DELAY,)),
