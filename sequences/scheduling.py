@@ -106,8 +106,8 @@ def next_due(*, previous: datetime, delay: int, unit: str, at_time: time | None,
 def explain(*, previous: datetime, delay: int, unit: str, at_time: time | None, window: Window) -> Due:
     """The first moment inside the window that is `delay` after `previous`, and why it is that one.
 
-    `unit`: "minutes" and "hours" are a stopwatch's; "days" and "business_days" keep the clock's time in the window's zone, or
-    wait for `at_time` on that day. Raises `NeverOpen`.
+    `unit`: "minutes" and "hours" run on a stopwatch; "days" and "business_days" keep the clock's time in the window's
+    zone, or wait for `at_time` on that day. Raises `NeverOpen`.
     """
     _require_zone(previous)
     if delay < 0:
