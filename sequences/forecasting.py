@@ -299,7 +299,7 @@ class _DryRun:
         local = moment.astimezone(email.window.zone)
         self.found.total += 1
         self.found.first, self.found.last = self.found.first or moment, moment
-        self.found.days[local.date()] += 1
+        self.found.days[moment.astimezone(email.mailbox.zone).date()] += 1  # as its daily limit counts
         if len(self.found.emails) < SHOWN:
             self.found.emails.append(_told(email, enrollment.candidate, step, local, self.now))
         following = self.steps.get(step.position + 1)

@@ -83,7 +83,7 @@ HELD: dict[str, tuple[str, str]] = {
     ),
     "window_never_open": (
         "The sending window does not open within a year.",
-        "Choose more days or hours in the sequence's schedule; then continue.",
+        "Choose more days or hours: under Dry run, “When emails may leave”. Then continue.",
     ),
 }
 

@@ -86,7 +86,7 @@ GET  sequences:new                            200 200 200 200 200 302
 POST sequences:new                            200 200 200 200 200 302
 GET  sequences:detail                         200 200 200 200 404 302
 GET  sequences:emails                         200 200 200 200 404 302
-GET  sequences:schedule                       200 200 200 200 404 302
+GET  sequences:dry_run                        200 200 200 200 404 302
 POST sequences:continue_held                  403 302 403 302 404 302
 GET  sequences:settings                       403 200 403 200 404 302
 POST sequences:settings                       403 200 403 200 404 302
@@ -305,7 +305,7 @@ def _arguments(pk: dict[str, int], bob: User) -> dict[str, dict[str, Any]]:
         "sequence": [
             f"sequences:{name}"
             for name in (
-                *("hand_over", "enroll", "enroll_import", "detail", "emails", "schedule", "continue_held", "settings"),
+                *("hand_over", "enroll", "enroll_import", "detail", "emails", "dry_run", "continue_held", "settings"),
                 *("hours", "activate", "pause", "archive", "unarchive", "sequence_replies", "steps", "new_step"),
                 "preview_step",
             )

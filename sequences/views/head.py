@@ -19,7 +19,7 @@ TABS = {
     "emails": "Emails",
     "sequence_replies": "Replies",
     "steps": "Steps",
-    "schedule": "Schedule",
+    "dry_run": "Dry run",
 }
 
 

@@ -116,16 +116,16 @@ def hours(request: MemberRequest, pk: int) -> HttpResponse:
             form.add_error(None, str(refusal))
         else:
             messages.success(request, "Saved.")
-            return redirect("sequences:schedule", pk)
+            return redirect("sequences:dry_run", pk)
     return render(request, "sequences/hours.html", {"form": form, "sequence": sequence})
 
 
 @require_GET
 @login_required
-def schedule(request: MemberRequest, pk: int) -> HttpResponse:
+def dry_run(request: MemberRequest, pk: int) -> HttpResponse:
     """When it may send, and the dry run: every email to come, as far as a page can show them."""
     sequence = access.get_sequence(request.user, pk)
-    context = head(request.user, sequence, "schedule")
+    context = head(request.user, sequence, "dry_run")
     found = forecasting.forecast(sequence=sequence, now=timezone.now())
     bars = found.bars()
     mailboxes = {mailbox_of(step, sequence) for step in sequence.steps.select_related("connection")}
@@ -136,7 +136,7 @@ def schedule(request: MemberRequest, pk: int) -> HttpResponse:
         "bars": bars[:DAYS_SHOWN],
         "bars_left": len(bars[DAYS_SHOWN:]),
     }
-    return render(request, "sequences/schedule.html", context)
+    return render(request, "sequences/dry_run.html", context)
 
 
 @require_POST
@@ -192,7 +192,7 @@ def _remark(request: MemberRequest, sequence: Sequence) -> None:
     if found.incomplete_total:
         count = found.incomplete_total
         told = "emails lack a value and are" if count > 1 else "email lacks a value and is"
-        messages.warning(request, f"{count:,} {told} held back; the Schedule names them. The others leave.")
+        messages.warning(request, f"{count:,} {told} held back; the dry run names them. The others leave.")
 
 
 def _inherited(sequence: Sequence) -> dict[str, str]:

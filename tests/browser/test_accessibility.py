@@ -75,7 +75,7 @@ SIGNED_IN: list[tuple[str, Address]] = [
     ("alice", at("sequences:detail", **_pk("draft"))),
     ("alice", at("sequences:detail", **_pk("paused"))),
     ("alice", at("sequences:emails", **_pk("sequence"))),
-    ("alice", at("sequences:schedule", **_pk("sequence"))),
+    ("alice", at("sequences:dry_run", **_pk("sequence"))),
     ("alice", at("sequences:replies")),
     ("alice", at("sequences:sequence_replies", **_pk("sequence"))),
     ("carol", at("sequences:replies")),

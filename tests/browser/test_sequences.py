@@ -115,7 +115,7 @@ def test_follows_a_dry_run_to_the_first_email(alice: User, mailbox: MailConnecti
     page = page_of(alice, viewport={"width": 375, "height": 800})
     page.goto(f"/sequences/{sequence.pk}/")
 
-    page.get_by_role("link", name="Dry run").click()
+    page.locator(".tabs").get_by_role("link", name="Dry run").click()
 
     expect(page.get_by_text("6 emails would leave if the sequence started now")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 375

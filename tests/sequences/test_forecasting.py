@@ -179,6 +179,16 @@ def test_uses_each_candidates_own_clock(sequence: Sequence) -> None:
     assert by_zone == {"Asia/Tokyo": "Tue 5 May 2026, 09:00", "America/New_York": "Mon 4 May 2026, 09:00"}
 
 
+def test_counts_by_the_mailboxes_day_as_the_daily_limit_does(sequence: Sequence) -> None:
+    sequence.steps.filter(position=2).delete()
+    enrolled(sequence, time_zone="Pacific/Auckland")
+
+    found = dry_run(sequence)
+
+    assert found.emails[0].when == "Tue 5 May 2026, 09:00"  # 23:00 on Monday in Berlin
+    assert [day for day, _, _ in found.bars()] == [MONDAY.date()]
+
+
 def test_lists_those_who_lack_a_value_without_stopping_the_others(sequence: Sequence) -> None:
     sequence.steps.filter(position=2).update(body="{{ city }}")
     sequence.steps.filter(position=1).update(
@@ -250,7 +260,7 @@ def test_tells_the_first_and_the_last_by_one_clock(
     assert found.last is not None
     assert found.first < found.last
 
-    page = client_of(alice).get(reverse("sequences:schedule", args=[sequence.pk])).content.decode()
+    page = client_of(alice).get(reverse("sequences:dry_run", args=[sequence.pk])).content.decode()
 
     words = " ".join(re.sub("<[^>]+>", "", page).split())
     first, last = re.search(r"the first on (.+?) and the last on (.+?), unless", words).groups()  # type: ignore[union-attr]
@@ -274,7 +284,7 @@ def test_is_shown_with_why_and_what_is_missing(
     Step.objects.filter(sequence=sequence, position=2).update(body="{{ company }}")
     enrolled(sequence, first_name="Zoë")
 
-    page = client_of(alice).get(reverse("sequences:schedule", args=[sequence.pk])).content.decode()
+    page = client_of(alice).get(reverse("sequences:dry_run", args=[sequence.pk])).content.decode()
 
     assert "1 email would leave if the sequence started now" in page
     assert "Planning the time" not in page  # it is not taken for started

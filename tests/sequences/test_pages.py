@@ -37,7 +37,7 @@ def people(request: pytest.FixtureRequest) -> dict[str, User]:
     return {name: request.getfixturevalue(name) for name in ("alice", "bob", "ada", "mallory")}
 
 
-LOOK = ["detail", "emails", "steps", "schedule"]
+LOOK = ["detail", "emails", "steps", "dry_run"]
 CHANGE = ["settings", "hours", "new_step"]
 DO = ["activate", "pause", "archive", "unarchive", "continue_held"]
 # Alice is the owner, Bob a colleague, Ada the admin, Mallory from elsewhere.
@@ -112,7 +112,7 @@ def queries(client: Client, address: str) -> int:
     return len(captured)
 
 
-@pytest.mark.parametrize("name", ["detail", "emails", "steps", "schedule"])
+@pytest.mark.parametrize("name", ["detail", "emails", "steps", "dry_run"])
 def test_ask_as_often_for_many_rows_as_for_few(name: str, sequence: Sequence, alice: User, client_of: ClientOf) -> None:
     client, address = client_of(alice), reverse(f"sequences:{name}", args=[sequence.pk])
     step = sequence.steps.get(position=1)
