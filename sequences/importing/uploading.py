@@ -16,8 +16,12 @@ FORGOTTEN_AFTER = timedelta(days=7)
 
 
 def too_large() -> FileRefused:
-    limit = settings.CANDIDATE_FILE_MAX_BYTES // (1024 * 1024)
-    return FileRefused("too_large", f"This file is larger than {limit} MB. Split it, or leave out columns.")
+    return FileRefused("too_large", f"This file is larger than {most()}. Split it, or leave out columns.")
+
+
+def most() -> str:
+    """How large a file may be, for people."""
+    return f"{settings.CANDIDATE_FILE_MAX_BYTES // (1024 * 1024)} MB"
 
 
 def keep(*, file: "UploadedFile[bytes]", user: User, now: datetime) -> CandidateImport:

@@ -73,6 +73,8 @@ def _new_import(request: MemberRequest) -> HttpResponse:
     context = {
         "complaint": complaint,
         "limit": settings.CANDIDATE_FILE_MAX_BYTES,
+        "most": uploading.most(),
+        "too_large": uploading.too_large(),
         "recent": access.imports_of(request.user).order_by("-created_at")[:RECENT],
     }
     return render(request, "sequences/importing/new.html", context, status=422 if complaint else 200)
