@@ -22,7 +22,7 @@ CANDIDATES = (
     ("jonas.weber@fabrikam.example", "Jonas", "Weber", "Fabrikam", "Site Reliability Engineer"),
     ("priya.nair@contoso.example", "Priya", "Nair", "Contoso", "Backend Engineer"),
 )
-MINUTES_TO_ANSWER = 10  # a mailbox is looked into every two or three
+MINUTES_TO_ANSWER = 10  # a reply is noticed within three
 FIRST = """<p>Hi {{ first_name | default: "there" }},</p>
 <p>your work as {{ role_title | default: "an engineer" }} at {{ company | default: "your company" }} caught my eye.
 We are building a small platform team, and I would like to tell you about it.</p>

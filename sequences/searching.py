@@ -12,8 +12,10 @@ from django.db.models.functions import Lower
 from django.db.models.lookups import GreaterThanOrEqual, LessThan, StartsWith
 
 from sequences.models import Candidate
+from sequences.reporting import Count
 
 PER_PAGE = 50
+COUNTED = 1_000  # what a search finds is counted up to here
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,11 @@ class Page:
     candidates: list[Candidate]
     newer: int | None = None
     older: int | None = None
-    is_cut: bool = False  # of a search: there are more than are shown
+    found: Count | None = None  # of a search: how many there are, also those that are not shown
+
+    @property
+    def is_cut(self) -> bool:
+        return self.found is not None and self.found.number > len(self.candidates)
 
 
 def newest(candidates: QuerySet[Candidate], *, before: int | None = None, after: int | None = None) -> Page:
@@ -49,11 +55,14 @@ def newest(candidates: QuerySet[Candidate], *, before: int | None = None, after:
 
 def search(candidates: QuerySet[Candidate], text: str) -> Page:
     """Those whose address or names begin with `text`, by name; of very many the first that each index gives."""
-    ids: dict[int, None] = {}
+    first: set[int] = set()
+    found: set[int] = set()
     for condition in _conditions(text.lower().replace("\0", "").split()):
-        ids |= dict.fromkeys(candidates.filter(condition).order_by().values_list("pk", flat=True)[: PER_PAGE + 1])
-    found = candidates.filter(pk__in=list(ids)).order_by(Lower("last_name"), Lower("first_name"), "pk")
-    return Page(list(found[:PER_PAGE]), is_cut=len(ids) > PER_PAGE)
+        ids = list(candidates.filter(condition).order_by().values_list("pk", flat=True)[: COUNTED + 1])
+        first.update(ids[:PER_PAGE])
+        found.update(ids)
+    shown = candidates.filter(pk__in=first).order_by(Lower("last_name"), Lower("first_name"), "pk")
+    return Page(list(shown[:PER_PAGE]), found=Count(len(found), COUNTED))
 
 
 def _conditions(words: list[str]) -> Iterator[Q]:

@@ -105,6 +105,7 @@ def import_page(request: MemberRequest, pk: int) -> HttpResponse:
         "upload": upload,
         "failure": FAILED.get(upload.reason),
         "refusals": list(islice(all_refusals(upload), SHOWN_REFUSALS)) if upload.state == "done" else [],
+        "kept": running.KEPT_REFUSALS,
         "sequences": access.sequences_to_enroll_into(request.user) if upload.state == "failed" else None,
     }
     return render(request, "sequences/importing/run.html", context)
@@ -182,6 +183,7 @@ def _preview_page(request: MemberRequest, upload: CandidateImport) -> HttpRespon
     context = {
         "upload": upload,
         "preview": preview(upload),
+        "kept": running.KEPT_REFUSALS,
         "sequences": access.sequences_to_enroll_into(request.user),
         "chosen_sequence": request.POST.get("sequence") or request.GET.get("sequence", ""),
     }

@@ -116,13 +116,17 @@ def test_finds_by_the_beginning_of_an_address_or_a_name(
     assert sorted(names_on(response)) == found
 
 
-def test_says_when_more_begin_like_that(alice: User, client_of: ClientOf) -> None:
-    crowd(alice, PER_PAGE + 5)
+@pytest.mark.parametrize(
+    ("count", "told"), [(50, ""), (55, "The first 50 of 55 that begin"), (1_001, "The first 50 of 1,000+ that begin")]
+)
+def test_says_how_many_begin_like_that(alice: User, client_of: ClientOf, count: int, told: str) -> None:
+    crowd(alice, count)
 
     response = client_of(alice).get(reverse("sequences:candidates"), {"q": "pat"})
 
     assert len(names_on(response)) == PER_PAGE
-    assert "Type more" in text_of(response)
+    assert ("The first" in text_of(response)) == bool(told)
+    assert told in text_of(response)
 
 
 @pytest.mark.parametrize("query", [{}, {"q": "pat"}])

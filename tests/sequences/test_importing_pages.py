@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from sequences.importing import uploading
-from sequences.importing.running import advance
+from sequences.importing.running import KEPT_REFUSALS, advance
 from sequences.models import Candidate, CandidateImport, Enrollment, Sequence
 from tests.sequences.uploading import HEADER, uploaded
 
@@ -221,6 +221,19 @@ def test_gives_the_refused_rows_as_a_file_that_is_safe_to_open(alice: User, clie
         ["3", "This is not an e-mail address.", "'=cmd|' /C calc'!A0"],
         ["4", "This is not an e-mail address.", "'@SUM(A1)"],
     ]
+
+
+def test_says_that_not_every_refused_row_is_kept(alice: User, client_of: ClientOf) -> None:
+    upload = uploaded(alice, NOW, *["no address"] * (KEPT_REFUSALS + 1), waiting=False)
+    address = reverse("sequences:import", args=[upload.pk])
+
+    before = text_of(client_of(alice).get(address))
+    CandidateImport.objects.update(state="waiting")
+    advance(upload.pk, clock=lambda: NOW)
+    after = text_of(client_of(alice).get(address))
+
+    assert "once imported, only the first 1,000 are kept." in before
+    assert "10 of 1,001. Only the first 1,000 were kept" in after
 
 
 def test_forgets_a_file_that_is_discarded(alice: User, client_of: ClientOf) -> None:
