@@ -57,10 +57,15 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(user, User):
         return {}
     return {
-        "places": _lazy(lambda: _main_places(request.path)),
-        "settings_groups": _lazy(lambda: _settings_groups(request.path, user)),
+        "places": _lazy(lambda: _main_places(_place_of(request.path))),
+        "settings_groups": _lazy(lambda: _settings_groups(_place_of(request.path), user)),
         "unread_count": _lazy(lambda: Notification.objects.filter(user=user, read_at=None).count()),
     }
+
+
+def _place_of(path: str) -> str:
+    """Passwords, addresses and second factors are changed on allauth's pages, which all belong to one place."""
+    return reverse("mfa_index") if path.startswith("/account/") else path
 
 
 def _lazy(make: Callable[[], Any]) -> Any:

@@ -29,6 +29,9 @@ def test_shows_administration_to_admins(
 @pytest.mark.parametrize(
     ("name", "label"),
     [
+        ("account_change_password", "Sign-in and security"),
+        ("account_email", "Sign-in and security"),
+        ("mfa_list_webauthn", "Sign-in and security"),
         ("mailconnect:permissions", "Permissions"),
         ("sequences:sent_by_others", "Sent by others"),
         ("mailconnect:settings", "Mailbox"),

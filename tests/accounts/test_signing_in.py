@@ -77,6 +77,24 @@ def test_asks_for_the_authenticator_app_once_it_is_set_up(client: Client, verifi
     assert _is_in(other)
 
 
+def test_says_in_our_words_what_each_page_of_the_second_factor_does(client: Client, verified_alice: User) -> None:
+    _sign_in(client, verified_alice)
+    _set_up_app(client)
+    titles = {
+        "mfa_view_recovery_codes": "Recovery codes",
+        "mfa_generate_recovery_codes": "Make recovery codes",
+        "mfa_deactivate_totp": "Turn off the authenticator app",
+        "mfa_add_webauthn": "Add a passkey or security key",
+        "mfa_reauthenticate": "Confirm that it is you",
+        "mfa_reauthenticate_webauthn": "Confirm that it is you",
+    }
+
+    pages = {name: client.get(reverse(name), follow=True).content.decode() for name in titles}
+
+    assert [name for name, title in titles.items() if f"<h1>{title}</h1>" not in pages[name]] == []
+    assert [name for name, page in pages.items() if reverse("mfa_index") not in page] == []  # the way back
+
+
 def test_keeps_the_second_factor_unreadable_at_rest(client: Client, verified_alice: User) -> None:
     _sign_in(client, verified_alice)
 

@@ -49,6 +49,8 @@ SIGNED_IN: list[tuple[str, Address]] = [
     ("alice", at("mfa_index")),
     ("alice", at("account_email")),
     ("alice", at("account_change_password")),
+    ("alice", at("account_reauthenticate")),
+    ("alice", at("mfa_list_webauthn")),
     ("alice", at("account_logout")),
     ("alice", at("mfa_activate_totp")),
     ("alice", at("mailconnect:settings")),
