@@ -55,7 +55,7 @@ class MailConnection(models.Model):
         ALWAYS = "always", "On"
         SCHEDULED = "scheduled", "Scheduled"
 
-    organization = models.ForeignKey(Organization, models.PROTECT, related_name="mail_connections")
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="mail_connections", db_index=False)
     owner = models.ForeignKey(User, models.PROTECT, related_name="mail_connections")
     address = models.EmailField()
     display_name = models.CharField(max_length=200, blank=True)

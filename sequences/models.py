@@ -231,10 +231,10 @@ class Message(models.Model):
     # From here on the message may have left: it carries its permit.
     LEFT = (State.SENDING, State.ACCEPTED, State.SENT, State.UNKNOWN)
 
-    enrollment = models.ForeignKey(Enrollment, models.PROTECT, related_name="messages")
+    enrollment = models.ForeignKey(Enrollment, models.PROTECT, related_name="messages", db_index=False)
     step = models.ForeignKey(Step, models.PROTECT, related_name="messages")
     sequence = models.ForeignKey(Sequence, models.PROTECT, related_name="messages", db_index=False)
-    connection = models.ForeignKey(MailConnection, models.PROTECT, related_name="messages")
+    connection = models.ForeignKey(MailConnection, models.PROTECT, related_name="messages", db_index=False)
     key = models.UUIDField(default=uuid.uuid4, unique=True)  # travels with the draft as an extended property
     state = models.CharField(max_length=10, choices=State, default=State.PLANNED)
     reason = models.CharField(max_length=60, blank=True)  # a key of `reasons.MESSAGE`
@@ -245,7 +245,9 @@ class Message(models.Model):
     subject = models.CharField(max_length=255)
     body_html = models.TextField()
     body_hash = models.CharField(max_length=64)  # sha256 of subject, line feed, body
-    reply_to = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="followed_by")
+    reply_to = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="followed_by", db_index=False
+    )
 
     # What Microsoft calls it.
     draft_id = models.CharField(max_length=300, blank=True)
@@ -266,9 +268,11 @@ class Message(models.Model):
 
     # The permit, stamped in the transaction that set `sending`, and its signature: the receipt.
     permitted_at = models.DateTimeField(null=True, blank=True, editable=False)
-    permitted_to = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+", editable=False)
+    permitted_to = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+", editable=False, db_index=False
+    )
     grant = models.ForeignKey(
-        DelegationGrant, models.PROTECT, null=True, blank=True, related_name="+", editable=False
+        DelegationGrant, models.PROTECT, null=True, blank=True, related_name="+", editable=False, db_index=False
     )  # none: as the mailbox's owner
     grant_version = models.PositiveIntegerField(null=True, blank=True, editable=False)
     grant_digest = models.CharField(max_length=64, blank=True, editable=False)  # of the terms that were permitted under
@@ -300,6 +304,7 @@ class Message(models.Model):
             models.Index(fields=["sequence", "state", "id"], name="messages_of_sequence"),
             models.Index(fields=["sequence", "id"], name="messages_in_order"),
             models.Index(fields=["permitted_to", "-permitted_at"], name="messages_by_person"),
+            models.Index(fields=["reply_to"], condition=Q(reply_to__isnull=False), name="messages_answering"),
             # For what comes in: which of ours does it answer?
             models.Index(
                 fields=["connection", "internet_message_id"],

@@ -3,6 +3,7 @@
 Facts and their sources: reference C (mail) and D (limits and errors).
 """
 
+import itertools
 import json
 import re
 import uuid
@@ -27,6 +28,9 @@ GRAPH_HOSTS = {
     "china": "https://microsoftgraph.chinacloudapi.cn",
 }
 Told = Callable[[], None]
+# A request's id for Microsoft's support: a UUID, its last part counted (to draw a new one each time costs more).
+_RUN = str(uuid.uuid4())[:23]
+_numbers = itertools.count()
 ARRIVAL_FIELDS = "id,internetMessageId,conversationId,from,subject,receivedDateTime"
 # PidTagMessageClass, PidTagInReplyToId and PidTagInternetReferences.
 ITEM_CLASS, IN_REPLY_TO, REFERENCES = "String 0x001A", "String 0x1042", "String 0x1039"
@@ -251,7 +255,7 @@ class GraphClient:
             "Authorization": self._authorization,
             "Accept": "application/json",
             "Prefer": 'IdType="ImmutableId"',
-            "client-request-id": str(uuid.uuid4()),
+            "client-request-id": f"{_RUN}-{next(_numbers) % 2**48:012x}",
         }
         body = b"" if method == "POST" else None
         if content is not None:

@@ -10,9 +10,9 @@ from sequences.sending.letters import Errand
 
 IDLE_SECONDS = 0.002  # between two rounds without a call under way
 # Where even the quickest call takes longer, threads wait for the network, and more of them do more. Where it does not,
-# they wait for each other, and more of them only get into each other's way.
-NEAR_SECONDS = 0.005
-THREADS_WHEN_NEAR = 16
+# they wait for each other: a few do all that there is to do.
+NEAR_SECONDS = 0.002
+THREADS_WHEN_NEAR = 4
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +27,29 @@ class Crew:
         self._todo: SimpleQueue[Errand | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Errand, Outcome, float]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._useful = min(size, THREADS_WHEN_NEAR)  # until it is known how far away Microsoft is
+        self._near = True  # until it is known
+
+    @property
+    def capacity(self) -> int:
+        """How many errands may be given and not yet collected: as many again as may be under way, so that no thread
+        waits for a round; more where they are done in no time, so that a round is shared by many."""
+        return (8 if self._near else 2) * self.size
 
     @property
     def free(self) -> int:
-        """How many more errands may be given: as many again as there are threads, so that none waits for a round."""
-        return 2 * self.size - self.out
+        return self.capacity - self.out
 
     def give(self, errand: Errand) -> None:
         self.out += 1
         self._todo.put(errand)
-        if len(self._threads) < min(self._useful, self.out):
-            self._hire()
+        self._hire()
 
     def _hire(self) -> None:
-        """One more thread; a daemon: a call that hangs must not keep the program alive once its time is over."""
-        thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
-        self._threads.append(thread)
-        thread.start()
+        """As many threads as are of use. Daemons: a call that hangs must not keep the program alive for ever."""
+        while len(self._threads) < min(THREADS_WHEN_NEAR if self._near else self.size, self.out):
+            thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
+            self._threads.append(thread)
+            thread.start()
 
     def collect(self, *, seconds: float, gather: float = 0.0) -> list[tuple[Errand, Outcome]]:
         """The outcomes that are there. Waits for a first one, then up to `gather` seconds for half of all: what is
@@ -66,9 +71,8 @@ class Crew:
         return [(errand, outcome) for errand, outcome, _ in found]
 
     def _learn(self, quickest: float) -> None:
-        self._useful = self.size if quickest > NEAR_SECONDS else min(self.size, THREADS_WHEN_NEAR)
-        while len(self._threads) < min(self._useful, self.out):
-            self._hire()
+        self._near = quickest < NEAR_SECONDS
+        self._hire()
 
     def dismiss(self) -> None:
         for _ in self._threads:

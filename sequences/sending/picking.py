@@ -29,7 +29,7 @@ KNOWN_FOR_SECONDS = 5.0
 # A sequence's place in a mailbox's queue, for each mailbox that it sends from. `opens`: it waits until then; the
 # owner's word ends the wait for it.
 _PLACES = """
-WITH place AS (
+WITH place AS MATERIALIZED (
     SELECT p.mailbox, p.sequence, CASE
         WHEN s.held_reason = 'awaiting_approval' AND EXISTS (
             SELECT 1 FROM mailconnect_firstemailapproval a
@@ -327,10 +327,12 @@ def next_due(mailboxes: Collection[int]) -> dict[int, tuple[datetime | None, dat
     rows = bulk.fetch(
         f"{_PLACES.format(ids=ids)}, first AS (SELECT mailbox, opens, (SELECT MIN(due_at) FROM sequences_enrollment "
         "WHERE connection_id = place.mailbox AND sequence_id = place.sequence AND state = 'active' "
-        "AND due_at IS NOT NULL) AS due_at FROM place) "
-        "SELECT c.id, (SELECT MIN(CASE WHEN opens > due_at THEN opens ELSE due_at END) FROM first "
-        "WHERE mailbox = c.id), (SELECT MIN(check_at) FROM sequences_message m "
-        f"WHERE m.connection_id = c.id AND m.check_at IS NOT NULL) FROM mailconnect_mailconnection c WHERE c.id {ids}",
+        "AND due_at IS NOT NULL) AS due_at FROM place), "
+        "soonest AS (SELECT mailbox, MIN(CASE WHEN opens > due_at THEN opens ELSE due_at END) AS due_at FROM first "
+        "GROUP BY mailbox) "
+        "SELECT c.id, soonest.due_at, (SELECT MIN(check_at) FROM sequences_message m "
+        "WHERE m.connection_id = c.id AND m.check_at IS NOT NULL) "
+        f"FROM mailconnect_mailconnection c LEFT JOIN soonest ON soonest.mailbox = c.id WHERE c.id {ids}",
         [*bound, *bound, *bound],
     )
     return {pk: (bulk.moment(enrollment), bulk.moment(message)) for pk, enrollment, message in rows}

@@ -163,13 +163,11 @@ class Pump:
 
     def _take_on_more(self) -> None:
         """Lease due mailboxes as long as there is room on the wire for what they may hold."""
-        under_way = sum(mailbox.open for mailbox in self._mailboxes.values())
-        room = self._crew.size * 3 - under_way
-        if room <= self._crew.size or time.monotonic() < self._look_at:
+        under_way = sum(min(mailbox.open, self._pace.at_once) for mailbox in self._mailboxes.values())
+        room = self._crew.capacity * 3 // 2 - under_way
+        if room <= self._crew.capacity // 2 or time.monotonic() < self._look_at:
             return
-        wanted = self._breaker.allows(
-            math.ceil(room / min(self._pace.burst, self._pace.at_once + 1)), now=time.monotonic()
-        )
+        wanted = self._breaker.allows(math.ceil(room / min(self._pace.burst, self._pace.at_once)), now=time.monotonic())
         now = self._clock()
         self._memory.refresh()
         found = picking.lease_mailboxes(self._owner, self._memory, now=now, limit=wanted) if wanted else []

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from mailconnect import bulk
 from mailconnect.permission import Permit
 from sequences.models import Enrollment
+from sequences.models import Sequence as SequenceRow
 from sequences.planning import due_for, mailbox_of
 from sequences.scheduling import NeverOpen
 from sequences.sending.letters import EnrollmentChange, Letter, MessageChange
@@ -95,11 +96,12 @@ def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
 
 
 def accept(letters: Sequence[Letter], now: datetime, look_at: datetime) -> None:
+    """(The state is compared in a way that no index fits: PostgreSQL would go through all that is being sent.)"""
     bulk.run(
         "id bigint, epoch bigint",
         [(letter.message_id, letter.mailbox.lease.epoch) for letter in letters],
         "UPDATE sequences_message SET state = 'accepted', accepted_at = %s, check_at = %s FROM v "
-        "WHERE sequences_message.id = v.id AND state = 'sending' AND sequences_message.epoch = v.epoch",
+        "WHERE sequences_message.id = v.id AND state || '' = 'sending' AND sequences_message.epoch = v.epoch",
         now,
         look_at,
     )
@@ -190,6 +192,11 @@ def refile(rows: Sequence[tuple[int, int, datetime]]) -> None:
 
 
 def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
+    """Locked by id first, as everybody does: an UPDATE takes its rows in any order."""
+    if not rows:
+        return
+    wanted = SequenceRow.objects.filter(pk__in=[pk for pk, *_ in rows]).order_by("pk")
+    list(wanted.select_for_update(no_key=True).values_list("pk"))
     bulk.run(
         "id bigint, until timestamptz, reason text",
         rows,
