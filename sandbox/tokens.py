@@ -46,16 +46,8 @@ PROBLEMS: dict[int, tuple[str, str, str]] = {
     70000: ("invalid_grant", "", "Provided grant is invalid or malformed."),
     70008: ("invalid_grant", "", "The provided authorization code or refresh token has expired due to inactivity."),
     70011: ("invalid_scope", "", "The provided value for the input parameter 'scope' is not valid."),
-    70043: (
-        "invalid_grant",
-        "bad_token",
-        "The refresh token has expired due to sign-in frequency checks.",
-    ),
-    700005: (
-        "invalid_grant",
-        "",
-        "Provided Authorization Code is intended for another tenant, thus rejected.",
-    ),
+    70043: ("invalid_grant", "bad_token", "The refresh token has expired due to sign-in frequency checks."),
+    700005: ("invalid_grant", "", "Provided Authorization Code is intended for another tenant, thus rejected."),
     700016: ("unauthorized_client", "", "Application with identifier was not found in the directory."),
     700027: ("invalid_client", "", "Client assertion failed signature validation."),
     700082: ("invalid_grant", "bad_token", "The refresh token has expired due to inactivity."),

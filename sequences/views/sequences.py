@@ -90,16 +90,9 @@ def detail(request: MemberRequest, pk: int) -> HttpResponse:
 @login_required
 def settings(request: MemberRequest, pk: int) -> HttpResponse:
     sequence = access.get_own_sequence(request.user, pk)
-    now = timezone.now()
-    form = SequenceForm(user=sequence.owner, now=now, instance=sequence, data=request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            editing.save_settings(sequence=sequence, changed=form.changed_data, actor=request.user, now=now)
-        except (EditRefused, ActivationRefused) as refusal:
-            form.add_error(None, str(refusal))
-        else:
-            messages.success(request, "Saved.")
-            return redirect("sequences:detail", pk)
+    form = SequenceForm(user=sequence.owner, now=timezone.now(), instance=sequence, data=request.POST or None)
+    if _saved(request, sequence, form):
+        return redirect("sequences:detail", pk)
     return render(request, "sequences/settings.html", {"form": form, "sequence": sequence})
 
 
@@ -108,16 +101,23 @@ def settings(request: MemberRequest, pk: int) -> HttpResponse:
 def hours(request: MemberRequest, pk: int) -> HttpResponse:
     sequence = access.get_own_sequence(request.user, pk)
     form = ScheduleForm(inherited=_inherited(sequence), instance=sequence, data=request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            now = timezone.now()
-            editing.save_settings(sequence=sequence, changed=form.changed_data, actor=request.user, now=now)
-        except (EditRefused, ActivationRefused) as refusal:
-            form.add_error(None, str(refusal))
-        else:
-            messages.success(request, "Saved.")
-            return redirect("sequences:dry_run", pk)
+    if _saved(request, sequence, form):
+        return redirect("sequences:dry_run", pk)
     return render(request, "sequences/hours.html", {"form": form, "sequence": sequence})
+
+
+def _saved(request: MemberRequest, sequence: Sequence, form: SequenceForm | ScheduleForm) -> bool:
+    """Keep what was filled in; a refusal is said in the form."""
+    if request.method != "POST" or not form.is_valid():
+        return False
+    try:
+        now = timezone.now()
+        editing.save_settings(sequence=sequence, changed=form.changed_data, actor=request.user, now=now)
+    except (EditRefused, ActivationRefused) as refusal:
+        form.add_error(None, str(refusal))
+        return False
+    messages.success(request, "Saved.")
+    return True
 
 
 @require_GET

@@ -1,11 +1,9 @@
 """Enrolling takes whom it may, plans their first email, and says what became of the others."""
 
-import threading
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEvent, Organization, User
@@ -13,6 +11,7 @@ from mailconnect.models import MailConnection
 from sequences import enrolling
 from sequences.enrolling import EnrollRefused, Outcome, enroll, unenroll
 from sequences.models import Candidate, Enrollment, Message, Sequence, Step, Suppression
+from tests.at_once import at_once
 from tests.mailconnect.owning import connected
 
 NOW = datetime(2026, 3, 4, 10, tzinfo=UTC)  # a Wednesday, 11:00 in Berlin
@@ -296,27 +295,10 @@ def test_enrolls_once_when_asked_twice_at_the_same_time(sequence: Sequence, alic
     people = [candidate(alice, f"p{number}") for number in range(30)]
     outcomes: list[Outcome] = []
 
-    _at_once([lambda: outcomes.append(take(sequence, *people))] * 3)
+    at_once(*[lambda: outcomes.append(take(sequence, *people))] * 3)
 
     assert sum(outcomes, Outcome()) == Outcome(enrolled=30, already=60)
     assert Enrollment.objects.count() == 30
-
-
-def _at_once(acts: list[Callable[[], None]]) -> None:
-    start_line = threading.Barrier(len(acts))
-
-    def act(which: Callable[[], None]) -> None:
-        start_line.wait()
-        try:
-            which()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=act, args=(each,)) for each in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,19 +3,19 @@
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import OperationalError
 from django_q.models import OrmQ
 
 from accounts.models import AuditEvent, Notification, Organization, User
 from sequences.importing import running
 from sequences.importing.running import StartRefused, advance, continue_stalled, start
 from sequences.models import Candidate, CandidateImport, Enrollment, Sequence, Step, Suppression
+from tests.at_once import at_once
 from tests.mailconnect.owning import connected
 from tests.sequences.test_worker import address_of_database
 from tests.sequences.uploading import uploaded
@@ -270,7 +270,7 @@ def test_two_files_at_once_leave_one_row_per_address(sequence: Sequence, alice: 
         uploaded(alice, NOW, *reversed(lines), sequence=sequence),
     ]
 
-    _at_once(*[lambda upload=upload: advance(upload.pk, clock=clock) for upload in uploads])
+    at_once(*[lambda upload=upload: advance(upload.pk, clock=clock) for upload in uploads])
 
     ends = [CandidateImport.objects.get(pk=upload.pk) for upload in uploads]
     assert [(end.state, end.created + end.updated) for end in ends] == [(State.DONE, 40)] * 2
@@ -283,27 +283,10 @@ def test_two_files_at_once_leave_one_row_per_address(sequence: Sequence, alice: 
 def test_one_file_read_by_two_workers_is_stored_once(sequence: Sequence, alice: User) -> None:
     upload = uploaded(alice, NOW, *people(40), sequence=sequence)
 
-    _at_once(*[lambda: advance(upload.pk, clock=clock)] * 2)
+    at_once(*[lambda: advance(upload.pk, clock=clock)] * 2)
     done = run(upload)
 
     assert (done.state, done.rows_read, done.created, done.updated, done.enrolled) == (State.DONE, 40, 40, 0, 40)
-
-
-def _at_once(*acts: Callable[[], None]) -> None:
-    start_line = threading.Barrier(len(acts))
-
-    def act(which: Callable[[], None]) -> None:
-        start_line.wait()
-        try:
-            which()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=act, args=(each,)) for each in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_is_the_organizations_own(organization: Organization, alice: User) -> None:

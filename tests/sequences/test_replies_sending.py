@@ -1,13 +1,10 @@
 """What comes back stops what would have left: the pump and the door in, together."""
 
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from accounts.models import User
 from mailconnect import queue
@@ -16,6 +13,7 @@ from sequences.models import Enrollment, Message, Suppression
 from sequences.replies.looking import look_into, look_into_all, take_in
 from sequences.sending import Pace, Pump
 from sequences.sending.pace import Breaker
+from tests.at_once import at_once
 from tests.sandbox_tenant import SandboxTenant
 from tests.sequences.letters import letter
 from tests.sequences.outreach import active_sequence, connected, enrolled
@@ -129,22 +127,6 @@ def test_a_broken_mailbox_stops_no_other(
     assert mailbox.inbox_cursor.failures == 1
 
 
-def at_once(number: int, work: Callable[[], object]) -> None:
-    """`work` in so many threads, each with a database connection of its own."""
-
-    def done() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=done) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def test_lets_one_of_many_workers_look(
     tenant: SandboxTenant, alice: User, mailbox: MailConnection, now: datetime
 ) -> None:
@@ -152,7 +134,7 @@ def test_lets_one_of_many_workers_look(
     pump(now)
     looked: list[bool] = []
 
-    at_once(6, lambda: looked.append(look_into(mailbox.pk, now + timedelta(minutes=1))))
+    at_once(*[lambda: looked.append(look_into(mailbox.pk, now + timedelta(minutes=1)))] * 6)
 
     assert sorted(looked) == [False] * 5 + [True]
     assert len(tenant.calls(ALICE, "delta")) == 2  # inbox and junk
@@ -167,7 +149,7 @@ def test_takes_in_an_email_once_that_many_workers_have_read(
     answer = replace(letter(text="unsubscribe"), answers=answers, received_at=now)
     taken: list[object] = []
 
-    at_once(6, lambda: taken.append(take_in(answer, connection=mailbox, now=now)))
+    at_once(*[lambda: taken.append(take_in(answer, connection=mailbox, now=now))] * 6)
 
     assert sorted(each is None for each in taken) == [False] + [True] * 5
     assert Suppression.objects.count() == 1

@@ -1,8 +1,6 @@
 """Sending what is due."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +13,7 @@ from sequences.models import Enrollment, Message, Sequence, Step, Suppression
 from sequences.receipts import verify_all
 from sequences.sending import Pace, Pump
 from sequences.sending.pace import Breaker
+from tests.at_once import at_once
 from tests.sandbox_tenant import SandboxTenant
 from tests.sequences.outreach import active_sequence, connected, enrolled
 
@@ -31,22 +30,6 @@ def pump(**fields: Any) -> Pump:
     """With no memory of what other tests did to Microsoft."""
     given: dict[str, Any] = {"pace": pace(), "in_flight": 8, "breaker": Breaker()}
     return Pump(**given | fields)
-
-
-def at_once(number: int, work: Callable[[], object]) -> None:
-    """`work` in so many threads, each with a database connection of its own."""
-
-    def done() -> None:
-        try:
-            work()
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=done) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 @pytest.fixture
@@ -125,7 +108,7 @@ def test_shares_200_emails_between_workers_and_sends_each_once(
         for _ in range(2):
             enrolled(active_sequence(person, connection), 50, now)
 
-    at_once(workers, lambda: pump(in_flight=4).run(seconds=40))
+    at_once(*[lambda: pump(in_flight=4).run(seconds=40)] * workers)
 
     assert len(tenant.sent(ALICE, 100)) == len(tenant.sent("bob@demo.example", 100)) == 100
     assert Counter(tenant.submits().values()) == {1: 200}
