@@ -9,7 +9,7 @@ from datetime import timedelta
 from mailconnect import permission, queue, stopping
 from mailconnect.microsoft import wire
 from sequences import reconciling
-from sequences.sending import Pace, pace, pump
+from sequences.sending import Pace, pace, pump, settling
 
 SETTLE = 0.3
 LAG = 0.2
@@ -17,6 +17,7 @@ READ = 1.0
 PERMIT = 0.7
 LEASE = 3
 LAST_START = 1.5  # before the lease's end: a call that begins then has ended by it
+LOOK = timedelta(seconds=4.5)  # what a dead worker had under way is looked for after that: later than its lease's end
 COOL_DOWN = 4.0
 DECIDED = 8.0  # by then an ambiguous email has been looked at often enough
 assert PERMIT + READ + SETTLE + LAG < COOL_DOWN
@@ -29,6 +30,7 @@ def apply() -> None:
         setattr(module, "PERMIT_LIFE_SECONDS", PERMIT)  # noqa: B010 - a name that they have imported
     wire.READ_SECONDS = READ
     wire.Wire.__init__.__kwdefaults__["read_seconds"] = READ  # type: ignore[index]
+    settling.LOOK_FOR_DRAFT = settling.LOOK_FOR_SENT = LOOK
     reconciling.PAUSES = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 2.0))
     pace.FIRST_REST, pace.LONGEST_REST = 0.1, 0.5
     pace.Breaker.MAILBOXES = 1_000_000  # else it would rest while the faults last, as it should

@@ -50,7 +50,8 @@ def _cursor() -> CursorWrapper:
         return cursor
     with cursor:
         # Django's own writes the parameters into the statement, as text.
-        return database.make_cursor(psycopg.Cursor(database.connection))
+        wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
+        return wrap(psycopg.Cursor(database.connection))  # type: ignore[arg-type]
 
 
 def in_list(ids: Iterable[int]) -> tuple[str, list[Any]]:
