@@ -1,15 +1,17 @@
 """People, mailboxes, sequences and enrollments in bulk. Wants Django set up."""
 
+import json
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from django.conf import settings
 from django.db import connection as database
 
 from accounts.models import Organization, User
 from mailconnect import vault
-from mailconnect.microsoft.identity import GRAPH_SCOPES, TokenAnswer
+from mailconnect.microsoft.identity import GRAPH_SCOPES, SCOPES, TokenAnswer
 from mailconnect.models import DelegationGrant, MailConnection
 from sequences.models import Candidate, Enrollment, Sequence, Step
 
@@ -94,11 +96,24 @@ def _sequence(connection: MailConnection, sender: User, now: datetime) -> Sequen
 
 
 def give_tokens(connection: MailConnection, now: datetime, *, seconds: int = 24 * 3600) -> None:
-    """The stand-in takes the bearer token for the mailbox's name."""
-    tokens = TokenAnswer(
-        access_token=f"box-{connection.pk}", expires_in=seconds, cache="{}", scopes=frozenset(GRAPH_SCOPES)
-    )
+    """The stand-in takes the bearer token for the mailbox's name, and the refresh token too."""
+    name = f"box-{connection.pk}"
+    tokens = TokenAnswer(access_token=name, expires_in=seconds, cache=_msal_cache(name), scopes=frozenset(GRAPH_SCOPES))
     vault.store(connection_id=connection.pk, tokens=tokens, now=now)
+
+
+def _msal_cache(refresh_token: str) -> str:
+    """What msal keeps after somebody has signed in: the account, and the refresh token."""
+    host, account = settings.MICROSOFT_LOGIN_HOST, f"{refresh_token}.standin"
+    common = {"home_account_id": account, "environment": host}
+    entry = {"credential_type": "RefreshToken", "client_id": settings.MICROSOFT_CLIENT_ID, "secret": refresh_token}
+    identity = {"realm": "standin", "local_account_id": refresh_token, "username": "", "authority_type": "MSSTS"}
+    return json.dumps(
+        {
+            "Account": {f"{account}-{host}-standin": {**common, **identity}},
+            "RefreshToken": {f"{account}-{host}-refreshtoken": {**common, **entry, "target": " ".join(SCOPES)}},
+        }
+    )
 
 
 def enroll(people: Crowd, *, each: int, due_at: datetime) -> None:
@@ -163,8 +178,20 @@ def enroll_millions(people: Crowd, *, total: int, due_at: datetime, only: Sequen
             "INSERT INTO sequences_enrollment (sequence_id, candidate_id, connection_id, enrolled_by_id, state, "
             "reason, detail, next_position, due_at, created_at) "
             "SELECT %s + id %% %s, id, %s + id %% %s, %s, 'active', '', '', 1, "
-            "CASE WHEN (id / %s) %% 2 = 0 THEN %s ELSE %s END, %s FROM sequences_candidate WHERE id > %s",
-            [places[0], count, places[1], count, places[2], count, due_at, due_at + timedelta(days=3), due_at, first],
+            "CASE WHEN ((id - %s) / %s) %% 2 = 0 THEN %s ELSE %s END, %s FROM sequences_candidate WHERE id > %s",
+            [
+                places[0],
+                count,
+                places[1],
+                count,
+                places[2],
+                first + 1,
+                count,
+                due_at,
+                due_at + timedelta(days=3),
+                due_at,
+                first,
+            ],
         )
         cursor.execute("ANALYZE")
     MailConnection.objects.filter(pk__in=[one.connection_id for one in chosen]).update(due_at=due_at)

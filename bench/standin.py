@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 KEY = re.compile(r"ep/value eq '([0-9a-f-]{36})'")
 SINCE = re.compile(r"sentDateTime ge ([0-9T:.+-]+Z?)")
@@ -38,6 +38,8 @@ class Faults:
     new_id_on_send: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)  # of FAULTS, by likelihood
     only: str = ""  # the mailbox that they concern; empty: all
+    token_life: float = 0.0  # of the access tokens that are given out here; 0: for ever
+    revoked: list[str] = field(default_factory=list)  # mailboxes that are given none any more
 
     def choose(self, mailbox: str, chance: random.Random) -> str:
         if not self.kinds or (self.only and mailbox != self.only):
@@ -90,6 +92,7 @@ class Request:
     path: str  # with the query, decoded
     mailbox: str
     body: bytes
+    token_from: float = 0.0  # when its token was given out; 0: it was made elsewhere, and lives for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,11 @@ class Mailboxes:
         self.at_once: dict[str, int] = defaultdict(int)  # the most requests at once, per mailbox
 
     def do(self, request: Request) -> Answer:
+        if request.path.startswith("/organizations/"):
+            return self._sign_in(request)
+        life = self.faults.token_life
+        if request.token_from and life and time.time() > request.token_from + life:
+            return _error(401, "InvalidAuthenticationToken")
         parts = request.path.partition("?")[0].split("/")[3:]  # behind /v1.0/me
         match request.method, parts:
             case "POST", ["messages"]:
@@ -165,6 +173,18 @@ class Mailboxes:
             case (("GET" | "PATCH" | "DELETE"), ["messages", item_id]):
                 return self._one(request, item_id)
         return _error(404, "ErrorItemNotFound")
+
+    def _sign_in(self, request: Request) -> Answer:
+        """A refresh token is a mailbox's name; an access token says too when it was given out."""
+        if request.method == "GET":
+            address = "https://login.microsoftonline.com/organizations/oauth2/v2.0/"
+            return _json(200, {"token_endpoint": address + "token", "authorization_endpoint": address + "authorize"})
+        mailbox = parse_qs(request.body.decode())["refresh_token"][0]
+        if mailbox in self.faults.revoked:
+            return _json(400, {"error": "invalid_grant", "error_codes": [50173], "error_description": "revoked"})
+        self.counts["tokens"] += 1
+        access = f"{mailbox}/{time.time()}"
+        return _json(200, {"access_token": access, "refresh_token": mailbox, "token_type": "Bearer", "expires_in": 301})
 
     def _create(self, request: Request) -> Answer:
         content = json.loads(request.body or b"{}")
@@ -288,7 +308,8 @@ class Connection(asyncio.Protocol):
         body, self.buffer = self.buffer[end + 4 : size], self.buffer[size:]
         method, path, _ = head.partition(b"\r\n")[0].decode().split(" ")
         bearer = BEARER.search(head)
-        self._serve(Request(method, unquote(path), bearer[1].decode() if bearer else "", body))
+        mailbox, _, given_out = (bearer[1].decode() if bearer else "").partition("/")
+        self._serve(Request(method, unquote(path), mailbox, body, float(given_out or 0)))
 
     def _serve(self, request: Request) -> None:
         boxes = self.mailboxes

@@ -48,7 +48,7 @@ def play(stage: "Stage", kills: int) -> None:
 
     long = kills >= 500
     each = max(1, round(kills * 0.64 / len(killing.POINTS)))
-    rest = max(3, round(kills * 0.36 / 5))
+    rest = max(3, round(kills * 0.36 / 6))
     stage.usual_faults()
     for point in killing.POINTS:
         killing.at_point(stage, point, each)
@@ -56,6 +56,7 @@ def play(stage: "Stage", kills: int) -> None:
     killing.all_together(stage, rest)
     killing.with_cron_and_two_clusters(stage, rest)
     killing.with_a_stepping_clock(stage, rest)
+    killing.while_tokens_expire(stage, max(rest, 6))
     killing.stopped_past_the_lease(stage, rest if long else 4)
     killing.database_away(stage, OUTAGE_SECONDS[long])
     restoring.an_old_backup(stage)

@@ -140,10 +140,10 @@ def short_cool_down(stage: Stage) -> bool:
 
 def without_an_epoch(stage: Stage) -> bool:
     """Ours, but a worker that wakes up after its lease is not fenced off."""
-    stage.usual_faults(**{"429": 0.4})
+    stage.usual_faults({"429": 0.4})
     with leases_without_an_epoch():
         killing.stopped_past_the_lease(
-            stage, 8, points=["settle.before_commit"], name="control: lease without an epoch"
+            stage, 8, points=("settle.before_commit",), name="control: lease without an epoch"
         )
     row = stage.rows[-1]
     stage.leave(row.people)

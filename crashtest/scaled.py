@@ -6,7 +6,7 @@ cool-down is longer than all of these and the permit's life together, as in prod
 
 from datetime import timedelta
 
-from mailconnect import permission, queue, stopping
+from mailconnect import permission, queue, stopping, tokens
 from mailconnect.microsoft import wire
 from sequences import reconciling
 from sequences.sending import Pace, pace, pump, settling
@@ -30,6 +30,7 @@ def apply() -> None:
         setattr(module, "PERMIT_LIFE_SECONDS", PERMIT)  # noqa: B010 - a name that they have imported
     wire.READ_SECONDS = READ
     wire.Wire.__init__.__kwdefaults__["read_seconds"] = READ  # type: ignore[index]
+    tokens.LEASE, tokens.COOL_DOWN = timedelta(seconds=LEASE), timedelta(seconds=0.5)
     settling.LOOK_FOR_DRAFT = settling.LOOK_FOR_SENT = LOOK
     reconciling.PAUSES = tuple(timedelta(seconds=seconds) for seconds in (0.5, 1.0, 2.0))
     pace.FIRST_REST, pace.LONGEST_REST = 0.1, 0.5

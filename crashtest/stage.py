@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -57,7 +57,9 @@ class Stage:
     rows: list[Row] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
 
-    def usual_faults(self, **kinds: float) -> None:
+    def usual_faults(
+        self, kinds: dict[str, float] | None = None, *, token_life: float = 0.0, revoked: Iterable[str] = ()
+    ) -> None:
         """The weather in which workers are killed; `kinds` instead of the usual mix."""
         self.standin.tell(
             "faults",
@@ -65,6 +67,8 @@ class Stage:
             settle=scaled.SETTLE,
             lag=scaled.LAG,
             new_id_on_send=0.2,
+            token_life=token_life,
+            revoked=list(revoked),
             kinds=kinds or USUAL_FAULTS,
         )
 

@@ -81,10 +81,16 @@ def _columns(columns: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return names, kinds
 
 
+@lru_cache(maxsize=1024)
+def _adapted_moment(value: datetime) -> Any:
+    """(Most rows of a statement say the same time.)"""
+    return database.ops.adapt_datetimefield_value(value)
+
+
 def _flat(kinds: Sequence[str], rows: Sequence[Row]) -> list[Any]:
     """All values of all rows in order, as SQLite's driver takes them; a column at a time, since most need nothing."""
     adapters: dict[str, Callable[[Any], Any]] = {
-        "timestamptz": database.ops.adapt_datetimefield_value,
+        "timestamptz": _adapted_moment,
         "uuid": attrgetter("hex"),
         "date": str,
     }

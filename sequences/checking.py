@@ -11,7 +11,7 @@ from sequences.rendering import TOKENS, check_template
 
 # Where the names of further columns are looked for: enough to know them all, few enough for any page.
 IMPORTS_LOOKED_AT = 50
-CANDIDATES_LOOKED_AT = 200
+CANDIDATES_LOOKED_AT = 500  # the newest
 OWN_COLUMN = "token:"  # so an import writes down a column that becomes a token of its own
 
 
@@ -42,7 +42,7 @@ def text_complaints(step: Step, known: Collection[str]) -> list[str]:
 def known_tokens(organization: Organization) -> list[str]:
     """The tokens that texts may use: the usual ones, and the further columns that candidates came with."""
     further: set[str] = set()
-    candidates = Candidate.objects.filter(organization=organization).exclude(fields={}).order_by("-created_at", "-id")
+    candidates = Candidate.objects.filter(organization=organization).order_by("-created_at", "-id")
     for fields in candidates.values_list("fields", flat=True)[:CANDIDATES_LOOKED_AT]:
         further |= fields.keys()
     imports = CandidateImport.objects.filter(organization=organization).order_by("-created_at")
