@@ -74,6 +74,13 @@ class Bench:
         self.table.say(f"memory of the worker, {label}", f"{median['memory_mb']:,.0f} MB")
         self.cpu.append(median["cpu_ms"])
 
+    def memory(self) -> None:
+        for name, url in self.databases.items():
+            day = self.measured("a_day", url, mailboxes=100, each=3)
+            growth = day["late_mb"] / day["early_mb"]
+            what = f"memory after 24 h against after 3 h ({day['sent']:,} emails sent and settled), {name}"
+            self.table.limit(what, growth, " times", most=1.1, other=f"{day['late_mb']:.0f} MB")
+
     def peers(self) -> None:
         for name, url in self.databases.items():
             for latency, emails, least in ((0.0, 400, 8), (LATENCY, 300, 10)):
@@ -98,6 +105,7 @@ class Bench:
     def grow(self) -> None:
         for name, url in self.databases.items():
             times: dict[int, float] = {}
+            pages: dict[int, float] = {}
             for size in self.sizes:
                 self.measured("prepare", url, enrollments=size)
                 self.measured("vacuum", url)
@@ -107,18 +115,24 @@ class Bench:
                 self.table.limit(
                     f"find {found['found']:.0f} due of {size:,}, {name}", found["ms"], " ms", most=10, other=share
                 )
-                if size in (self.sizes[0], A_MILLION):
-                    self._pages(name, url, size)
-            self._growth(name, times)
+                if size <= A_MILLION:
+                    pages[size] = self._pages(name, url, size)
+            self._growth(f"finding work, {name}", times)
+            self._growth(f"the slowest page, {name}", pages, most=None)
             self._claimers(name, url)
             self._backlog(name, url, times[self.sizes[-1]])
 
-    def _growth(self, name: str, times: dict[int, float]) -> None:
+    def _growth(self, what: str, times: dict[int, float], *, most: float | None = 1.5) -> None:
+        """Of the time, from the smallest to the largest: the exponent is 0 where size costs nothing, 1 where twice
+        the size takes twice the time."""
         smallest, largest = min(times), max(times)
         ratio = times[largest] / times[smallest]
-        exponent = math.log(ratio) / math.log(largest / smallest)
-        what = f"finding work: {largest:,} against {smallest:,}, {name}"
-        self.table.limit(what, ratio, " times", most=1.5, other=f"exponent {exponent:.2f}")
+        exponent = f"exponent {math.log(ratio) / math.log(largest / smallest):.2f}"
+        what = f"growth: {what}, {largest:,} against {smallest:,}"
+        if most:
+            self.table.limit(what, ratio, " times", most=most, other=exponent)
+        else:
+            self.table.say(what, f"{ratio:.2f} times", exponent)
 
     def _claimers(self, name: str, url: str) -> None:
         """One claimer and eight: what they find, and that no lease was given twice."""
@@ -140,19 +154,28 @@ class Bench:
         what = f"find with {waiting:,} waiting in one mailbox, against without, {name}"
         self.table.limit(what, found["ms"] / before, " times", most=1.5)
 
-    def _pages(self, name: str, url: str, size: int) -> None:
-        for page, one in self.measured("pages", url).items():
+    def _pages(self, name: str, url: str, size: int) -> float:
+        """The median of the slowest, in ms."""
+        found = self.measured("pages", url)
+        for page, one in found.items():
             other = f"p95 {one['p95_ms']:.0f} ms, {one['queries']:.0f} queries, {one['cpu_ms']:.0f} ms CPU"
             self.table.limit(f"page {page} at {size:,}, {name}", one["ms"], " ms", most=100, other=other)
+        return max(one["ms"] for one in found.values())
 
     # --- Enrolling, and what a day costs ------------------------------------------------------------------------------
 
     def enroll(self) -> None:
         for name, url in self.databases.items():
+            seconds = {}
             for rows in importing.SIZES:
                 one = importing.measure(url, rows)
+                seconds[rows] = rows / one.rows_per_second
                 what = f"enroll {rows:,} from a CSV ({one.peak_mb:.0f} MB), {name}"
-                self.table.reach(what, one.rows_per_second, " rows/s", least=8000)
+                if rows == importing.SIZES[-1]:
+                    self.table.reach(what, one.rows_per_second, " rows/s", least=8000)
+                else:
+                    self.table.say(what, f"{one.rows_per_second:,.0f} rows/s")
+            self._growth(f"enrolling, {name}", seconds, most=None)
 
     def estimate(self) -> None:
         if self.cpu:
@@ -165,7 +188,9 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="up to 5,000,000 enrollments")
-    parser.add_argument("--only", default="", help="parts, with commas between: clients, send, peers, enroll, grow")
+    parser.add_argument(
+        "--only", default="", help="parts, with commas between: clients, send, memory, peers, enroll, grow"
+    )
     parser.add_argument("--database", choices=["sqlite", "postgresql"])
     options = parser.parse_args()
     started = time.monotonic()
@@ -180,7 +205,7 @@ def main() -> None:
             measured.run("migrate", database=url)
         sizes = [10_000, 100_000, A_MILLION] + ([5_000_000] if options.full else [])
         bench = Bench(standin, databases, sizes)
-        names = ["clients", "send", "peers", "enroll", "grow", "estimate"]
+        names = ["clients", "send", "memory", "peers", "enroll", "grow", "estimate"]
         parts: dict[str, Callable[[], None]] = {name: getattr(bench, name) for name in names}
         for name, part in parts.items():
             if not options.only or name in options.only.split(","):

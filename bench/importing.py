@@ -22,7 +22,7 @@ import psycopg
 
 from bench.databases import sqlite_file
 
-SIZES = (10_000, 100_000)
+SIZES = (10_000, 30_000, 100_000)
 ZONES = ("", "", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Sydney", "W. Europe Standard Time")
 BARS = {"rows a second on PostgreSQL, 100,000 rows": 8_000, "peak MB": 200}
 

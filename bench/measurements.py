@@ -16,6 +16,7 @@ def migrate() -> None:
 NAMED: dict[str, Callable[..., Any]] = {
     "migrate": migrate,
     "send_path": sendpath.send_path,
+    "a_day": sendpath.a_day,
     "prepare": finding.prepare,
     "backlog": finding.backlog,
     "vacuum": finding.vacuum,

@@ -5,6 +5,7 @@ import resource
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db import connection as database
@@ -13,6 +14,8 @@ from django.utils import timezone
 from bench import population
 from sequences.models import Message
 from sequences.sending import Pace, Pump
+
+TICKS_A_DAY = 96
 
 
 class Statements:
@@ -50,6 +53,25 @@ def send_path(*, emails: int, mailboxes: int, in_flight: int, settle: bool = Fal
         "statements": statements.count / emails,
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def a_day(*, mailboxes: int, each: int) -> dict[str, float]:
+    """Pumps in one process, a quarter of an hour of the clock after each other: its memory early, and at the end."""
+    started = timezone.now()
+    people = population.crowd(mailboxes=mailboxes, now=started, delegated=True)
+    resident = []
+    for tick in range(TICKS_A_DAY):
+        now = started + tick * timedelta(days=1) / TICKS_A_DAY
+        population.enroll(people, each=each, due_at=now)
+        Pump(pace=Pace(per_minute=None, burst=each), clock=lambda now=now: now).run(seconds=60)  # type: ignore[misc]
+        resident.append(_resident_mb())
+    sent = Message.objects.filter(sequence__in=people.sequences, state="sent").count()
+    return {"sent": sent, "early_mb": resident[TICKS_A_DAY // 8], "late_mb": resident[-1]}
+
+
+def _resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1024 / 1024
 
 
 def _cpu() -> float:

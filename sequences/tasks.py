@@ -1,12 +1,9 @@
 """What rings in the background. django-q2 carries the bell; what is to be done stands in the database."""
 
 import fcntl
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from hashlib import sha256
-from pathlib import Path
 
 from django.conf import settings
 from django.utils import timezone
@@ -98,8 +95,8 @@ def _others_wait() -> bool:
 @contextmanager
 def _lingering() -> Iterator[bool]:
     """Whether this is the one pump of this machine that may wait. The lock ends with its holder, however that ends."""
-    name = f"outreach-pump-{sha256(settings.SITE_URL.encode()).hexdigest()[:12]}.lock"
-    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    with (settings.VAR_DIR / "pump.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -1,12 +1,16 @@
 """Workers that sleep, die or are told to end in the middle, and databases that go away or come from a backup."""
 
+import os
+import signal
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connections
 from django.db import connection as database
 
@@ -117,6 +121,17 @@ def test_a_worker_that_is_told_to_end_leaves_all_to_the_next(
     pump(clock=later(now, seconds=10)).run(seconds=20)
     assert len(tenant.sent(ALICE, 20)) == 20
     assert set(tenant.submits().values()) == {1}
+
+
+def test_send_due_winds_up_when_it_is_told_to_end(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    enrolled(sequence, 1, now)
+    tenant.fault(ALICE, "create_draft", "slow", times=-1, seconds=2.0)
+    threading.Timer(0.7, os.kill, [os.getpid(), signal.SIGTERM]).start()
+
+    call_command("send_due", stdout=StringIO())
+
+    assert Message.objects.get().state == State.DRAFTED
+    assert MailConnection.objects.get().lease_owner is None
 
 
 def test_a_database_that_goes_away_for_a_moment_loses_nothing(
