@@ -160,7 +160,7 @@ class Bench:
         for page, one in found.items():
             other = f"p95 {one['p95_ms']:.0f} ms, {one['queries']:.0f} queries, {one['cpu_ms']:.0f} ms CPU"
             self.table.limit(f"page {page} at {size:,}, {name}", one["ms"], " ms", most=100, other=other)
-        return max(one["ms"] for one in found.values())
+        return max(float(one["ms"]) for one in found.values())
 
     # --- Enrolling, and what a day costs ------------------------------------------------------------------------------
 

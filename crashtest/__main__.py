@@ -15,7 +15,7 @@ from bench.running import StandIn, stand_in
 if TYPE_CHECKING:
     from crashtest.stage import Stage
 
-MOST_ROUNDS = 6  # of a control, until chance has shown its fault
+MOST_ROUNDS = 12  # of a control, until chance has shown its fault
 CALL_SECONDS = 30.0  # a call's timeout in production: no revocation takes longer
 OUTAGE_SECONDS = {False: 5.0, True: 30.0}  # short, long
 

@@ -29,3 +29,10 @@ def test_starts_no_request_after_a_revocation_has_returned() -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     assert "60 revocations" in done.stdout
     assert ": 0 requests started late" in done.stdout
+
+
+def test_finds_the_faults_of_the_controls() -> None:
+    done = crashtest("--only", "controls")
+
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "6 of 6 controls fail" in done.stdout
