@@ -27,7 +27,7 @@ class Crew:
         self._todo: SimpleQueue[Errand | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Errand, Outcome, float]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._near = True  # until it is known
+        self._near: bool | None = None  # not known yet
 
     @property
     def capacity(self) -> int:
@@ -46,7 +46,8 @@ class Crew:
 
     def _hire(self) -> None:
         """As many threads as are of use. Daemons: a call that hangs must not keep the program alive for ever."""
-        while len(self._threads) < min(THREADS_WHEN_NEAR if self._near else self.size, self.out):
+        useful = self.size if self._near is False else THREADS_WHEN_NEAR
+        while len(self._threads) < min(useful, self.size, self.out):
             thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
             self._threads.append(thread)
             thread.start()
@@ -60,6 +61,7 @@ class Crew:
         try:
             found = [self._done.get(timeout=seconds)]
         except Empty:
+            self._learn(seconds)
             return []
         enough, until = self.out // 2, time.monotonic() + gather
         while self._done.qsize() < enough and (left := until - time.monotonic()) > 0:
