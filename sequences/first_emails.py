@@ -6,7 +6,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from accounts.models import User
-from accounts.notifying import notify
+from accounts.notifying import notify, settled
 from mailconnect import first_emails
 from mailconnect.models import FirstEmailApproval
 from sequences import pausing
@@ -22,7 +22,7 @@ def email_of(approval: FirstEmailApproval) -> Message | None:
 def approve(*, approval: FirstEmailApproval, actor: User, now: datetime) -> None:
     """The sequence's emails may leave. Raises `first_emails.AlreadyDecided`."""
     with transaction.atomic():
-        first_emails.answer(approval=approval, approved=True, actor=actor, now=now)
+        _answer(approval, approved=True, actor=actor, now=now)
         sequence = _sequence_of(approval)
         notify(
             user=sequence.owner,
@@ -37,8 +37,14 @@ def approve(*, approval: FirstEmailApproval, actor: User, now: datetime) -> None
 def decline(*, approval: FirstEmailApproval, actor: User, now: datetime) -> None:
     """The sequence pauses with the reason; resumed, its first email is shown again. Raises `AlreadyDecided`."""
     with transaction.atomic():
-        first_emails.answer(approval=approval, approved=False, actor=actor, now=now)
+        _answer(approval, approved=False, actor=actor, now=now)
         pausing.pause(_sequence_of(approval), "first_email_declined", now)
+
+
+def _answer(approval: FirstEmailApproval, *, approved: bool, actor: User, now: datetime) -> None:
+    first_emails.answer(approval=approval, approved=approved, actor=actor, now=now)
+    url = reverse("sequences:first_email", args=[approval.pk])
+    settled(user=approval.grant.granted_by, kind="first_email", url=url, now=now)
 
 
 def _sequence_of(approval: FirstEmailApproval) -> Sequence:
