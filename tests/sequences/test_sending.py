@@ -8,7 +8,8 @@ import pytest
 from django.db import connections
 
 from accounts.models import Notification, User
-from mailconnect.models import DelegationGrant, MailConnection
+from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
+from sequences import first_emails
 from sequences.models import Enrollment, Message, Sequence, Step, Suppression
 from sequences.receipts import verify_all
 from sequences.sending import Pace, Pump
@@ -450,9 +451,6 @@ def test_goes_on_where_it_stopped_once_it_is_allowed_again(
 def test_waits_for_the_owners_word_to_the_first_email(
     tenant: SandboxTenant, bob: User, mailbox: MailConnection, now: datetime
 ) -> None:
-    from mailconnect import first_emails
-    from mailconnect.models import FirstEmailApproval
-
     DelegationGrant.objects.create(connection=mailbox, grantee=bob, granted_by=mailbox.owner, approve_first_email=True)
     sequence = active_sequence(bob, mailbox)
     enrolled(sequence, 3, now)
@@ -461,10 +459,13 @@ def test_waits_for_the_owners_word_to_the_first_email(
     approval = FirstEmailApproval.objects.get()
     assert Message.objects.filter(key=approval.message_key, state=State.PLANNED).exists()
     assert tenant.messages(ALICE, "") == []
-    first_emails.answer(approval=approval, approved=True, actor=mailbox.owner, now=now)
+    unread = Notification.objects.filter(user=mailbox.owner, kind="first_email", read_at=None)
+    assert unread.count() == 1
+    first_emails.approve(approval=approval, actor=mailbox.owner, now=now)
     pump(clock=lambda: now + timedelta(seconds=1)).run(seconds=5)
 
     assert len(tenant.sent(ALICE, 3)) == 3
+    assert not unread.exists()
 
 
 def test_waits_for_tomorrow_when_a_permissions_cap_is_reached(
