@@ -155,6 +155,7 @@ def _begin(sequence: Sequence, now: datetime) -> None:
     ]
     sequence.save(update_fields=changed)
     _drop_texts_of_other_senders(sequence)
+    _leave_to_people(sequence)
 
 
 def _drop_texts_of_other_senders(sequence: Sequence) -> None:
@@ -168,6 +169,16 @@ def _drop_texts_of_other_senders(sequence: Sequence) -> None:
     lost = drafts & ~Q(connection__state=MailConnection.State.CONNECTED)
     unsent = elsewhere.filter(Q(state=Message.State.PLANNED) | lost)
     unsent.update(state=Message.State.CANCELLED, draft_id="", check_at=None)
+
+
+def _leave_to_people(sequence: Sequence) -> None:
+    """What was being sent when its mailbox was removed: nobody can look there any more whether it left."""
+    removed = Q(connection__state=MailConnection.State.REMOVED)
+    ambiguous = Message.objects.filter(removed, sequence=sequence, state=Message.State.SENDING)
+    Enrollment.objects.filter(pk__in=ambiguous.values("enrollment"), state=Enrollment.State.ACTIVE).update(
+        state=Enrollment.State.HELD, reason="outcome_unknown", due_at=None
+    )
+    ambiguous.update(state=Message.State.UNKNOWN, reason="outcome_unknown", check_at=None)
 
 
 def go_on(pk: int, now: datetime) -> None:

@@ -123,3 +123,25 @@ def test_sends_what_was_only_drafted_in_the_old_mailbox_from_the_new_one(
     message.refresh_from_db()
     assert (message.state, message.connection) == (Message.State.ACCEPTED, hers)
     assert list(verify_all()) == []
+
+
+def test_asks_about_an_email_that_was_being_sent_when_its_mailbox_was_removed(
+    tenant: SandboxTenant, alice: User, carol: User, ada: User, now: datetime
+) -> None:
+    """Its worker died in the middle of the request; whether it left is known to a mailbox that we may not read."""
+    sequence = active_sequence(alice, connected(alice, tenant, now))
+    message = ready(sequence, now)
+    signed = {"permitted_at": now, "permitted_to": alice, "receipt": "signed", "check_at": now}
+    Message.objects.update(state=Message.State.SENDING, **signed)
+    Enrollment.objects.update(due_at=None)
+    leaving.deactivate(user=alice, actor=ada, now=now)
+    hers = connected(carol, tenant, now)
+    handing_over.hand_over(sequence=sequence, to=carol, connection=hers, actor=ada, now=now)
+
+    activating.start(sequence=sequence, actor=carol, now=now + timedelta(minutes=1))
+
+    message.refresh_from_db()
+    assert (message.state, message.reason) == (Message.State.UNKNOWN, "outcome_unknown")
+    enrollment = Enrollment.objects.get(pk=message.enrollment_id)
+    assert (enrollment.state, enrollment.reason) == (Enrollment.State.HELD, "outcome_unknown")
+    assert tenant.messages(carol.email, "") == []
