@@ -37,7 +37,7 @@ def send_path(*, emails: int, mailboxes: int, in_flight: int, settle: bool = Fal
     emails = mailboxes * max(1, emails // mailboxes)
     # What a measurement before this one has sent is not looked after in this one's time.
     Message.objects.filter(check_at__isnull=False).update(state="sent", check_at=None)
-    pace = Pace(per_minute=None, burst=8, settle_seconds=1.0 if settle else 20.0, chance=random.Random(1))
+    pace = Pace(per_minute=None, burst=8, settle_seconds=1.0 if settle else 300.0, chance=random.Random(1))
     statements = Statements()
     pump = Pump(pace=pace, in_flight=in_flight)
     cpu, started = _cpu(), time.monotonic()

@@ -26,6 +26,7 @@ assert PERMIT + READ + SETTLE + LAG < COOL_DOWN
 def apply() -> None:
     """In this program only."""
     queue.LEASE_SECONDS, queue.LAST_START_SECONDS = LEASE, LAST_START  # type: ignore[assignment]
+    queue.FROZEN_SECONDS = 1
     for module in (permission, stopping):
         setattr(module, "PERMIT_LIFE_SECONDS", PERMIT)  # noqa: B010 - a name that they have imported
     wire.READ_SECONDS = READ

@@ -21,6 +21,8 @@ from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import MailConnection
 
 LEASE_SECONDS = 60
+# A worker that is frozen in the middle of a transaction keeps its rows from everybody, a revocation too.
+FROZEN_SECONDS = 10
 # A request begun this shortly before the end would hardly be settled in time.
 LAST_START_SECONDS = 10
 _TABLE = MailConnection._meta.db_table
@@ -160,6 +162,12 @@ def release(releases: Sequence[Release]) -> None:
         f"held_reason = CASE WHEN {_RESTS} THEN {_TABLE}.held_reason ELSE v.held_reason END, failures = v.failures "
         f"FROM v WHERE {_TABLE}.id = v.id AND lease_epoch = v.epoch AND lease_owner IS NOT NULL",
     )
+
+
+def end_if_frozen() -> None:
+    """Let PostgreSQL end a transaction of this connection in which nothing happens for `FROZEN_SECONDS`."""
+    if database.vendor == "postgresql":
+        bulk.fetch(f"SET idle_in_transaction_session_timeout = '{FROZEN_SECONDS}s'")
 
 
 def next_moment() -> datetime | None:

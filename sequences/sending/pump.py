@@ -105,6 +105,7 @@ class Pump:
         self._memory = picking.Memory()
         self._batch = Batch()
         self._outcomes = Outcomes(self._pace, self._batch, clock())  # of this round
+        self._guarded: object = None  # the database connection that has been told to end if we freeze
         self._ends = 0.0
         self._look_at = 0.0  # monotonic: when to look for due mailboxes again
 
@@ -128,6 +129,9 @@ class Pump:
 
     def _round(self) -> None:
         self.tally.rounds += 1
+        if database.connection is None or database.connection is not self._guarded:
+            queue.end_if_frozen()
+            self._guarded = database.connection
         self._outcomes = Outcomes(self._pace, self._batch, self._clock())
         if self._is_ending():
             self._unmake_waiting()

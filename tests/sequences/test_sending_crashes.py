@@ -15,7 +15,7 @@ from django.db import OperationalError, connections
 from django.db import connection as database
 
 from accounts.models import User
-from mailconnect import queue
+from mailconnect import ending, queue
 from mailconnect.models import MailConnection
 from sequences.models import Enrollment, Message, Sequence
 from tests.sandbox_tenant import SandboxTenant
@@ -101,6 +101,21 @@ def test_a_zombie_sends_nothing_twice(
     assert set(tenant.submits().values()) == {1}
     assert tenant.messages(ALICE, "drafts") == []
     assert set(Enrollment.objects.values_list("state", flat=True)) == {Enrollment.State.FINISHED}
+
+
+@pytest.mark.postgres
+def test_a_worker_that_freezes_in_a_transaction_holds_up_no_removal_for_long(
+    alice: User, tenant: SandboxTenant, sequence: Sequence, mailbox: MailConnection, now: datetime
+) -> None:
+    enrolled(sequence, 2, now)
+    frozen = Sleeper("permit.before_commit")
+
+    ending.remove(connection=mailbox, actor=alice, now=now)
+
+    assert tenant.submits() == {}
+    frozen.wake()
+    send_in_rounds(tenant, now, 2, 3, 5)
+    assert tenant.messages(ALICE) == []
 
 
 def test_a_worker_that_is_told_to_end_leaves_all_to_the_next(
