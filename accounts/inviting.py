@@ -64,8 +64,10 @@ def mail(invitation: Invitation, token: str) -> None:
 
 
 def revoke(*, invitation: Invitation, actor: User, now: datetime) -> None:
+    """Also one that has lapsed: if its admin came back, it would let somebody in again."""
     with transaction.atomic():
-        if Invitation.objects.open(now).filter(pk=invitation.pk).update(revoked_at=now):
+        unanswered = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
+        if unanswered.update(revoked_at=now):
             record(
                 organization=invitation.organization,
                 actor=actor,

@@ -253,6 +253,18 @@ def test_lets_another_admin_send_again_what_a_leaver_had_sent(
     assert Invitation.objects.open(now).get().invited_by == bob
 
 
+def test_revokes_what_a_leaver_had_sent_for_good(
+    client_of: ClientOf, ada: User, bob: User, invitation: Invitation, now: datetime
+) -> None:
+    leaving.change_role(user=bob, role="admin", actor=ada, now=now)
+    leaving.deactivate(user=ada, actor=bob, now=now)
+
+    client_of(bob).post(reverse("accounts:revoke_invitation", args=[invitation.pk]))
+    leaving.activate(user=ada, actor=bob, now=now)
+
+    assert not Invitation.objects.open(now).exists()
+
+
 def test_deactivates_by_command(ada: User, bob: User) -> None:
     told = StringIO()
 
