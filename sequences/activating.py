@@ -154,21 +154,19 @@ def _begin(sequence: Sequence, now: datetime) -> None:
         "state_changed_at",
     ]
     sequence.save(update_fields=changed)
-    _drop_texts_of_other_senders(sequence)
+    _give_up_lost_drafts(sequence)
     _leave_to_people(sequence)
 
 
-def _drop_texts_of_other_senders(sequence: Sequence) -> None:
-    """An email that was planned for another mailbox carries that one's signature: it is written anew.
+def _give_up_lost_drafts(sequence: Sequence) -> None:
+    """An email whose draft lies in another mailbox that nobody looks into any more is written anew.
 
-    So is one whose draft lies in a mailbox that nobody looks into any more. In a connected one the pump finds it.
+    In a connected one the pump finds it, and what was only planned for another mailbox it writes anew by itself.
     """
     own = Coalesce("step__connection", "sequence__connection")
-    elsewhere = Message.objects.filter(sequence=sequence).exclude(connection=own)
-    drafts = Q(state__in=(Message.State.DRAFTING, Message.State.DRAFTED))
-    lost = drafts & ~Q(connection__state=MailConnection.State.CONNECTED)
-    unsent = elsewhere.filter(Q(state=Message.State.PLANNED) | lost)
-    unsent.update(state=Message.State.CANCELLED, draft_id="", check_at=None)
+    drafts = Message.objects.filter(sequence=sequence, state__in=(Message.State.DRAFTING, Message.State.DRAFTED))
+    lost = drafts.exclude(connection=own).exclude(connection__state=MailConnection.State.CONNECTED)
+    lost.update(state=Message.State.CANCELLED, draft_id="", check_at=None)
 
 
 def _leave_to_people(sequence: Sequence) -> None:

@@ -24,7 +24,7 @@ class Batch:
     settled: list[tuple[Letter, datetime]] = field(default_factory=list)  # left then, as was found out later
     messages: list[MessageChange] = field(default_factory=list)
     enrollments: list[EnrollmentChange] = field(default_factory=list)
-    refiled: list[tuple[int, int, datetime]] = field(default_factory=list)
+    refiled: list[int] = field(default_factory=list)  # enrollments that belong to another mailbox
     waiting_sequences: dict[int, tuple[datetime, str]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     settle_times: dict[int, int] = field(default_factory=dict)  # seconds, by mailbox
@@ -105,17 +105,17 @@ class Batch:
             settling.change_messages([one for one in self.messages if one.letter.mailbox.id in held])
             left = [(letter, now) for letter in accepted] + self.settled
             steps = [settling.next_step(letter, left_at) for letter, left_at in left if letter.mailbox.id in held]
-            settling.advance(steps)
-            settling.change_enrollments([one for one in self.enrollments if one.mailbox.id in held])
-            settling.refile(self.refiled)
+            places = settling.advance(steps)
+            places += settling.change_enrollments([one for one in self.enrollments if one.mailbox.id in held])
+            places += settling.refile(self.refiled)
             settling.hold_sequences([(pk, *hold) for pk, hold in self.waiting_sequences.items()])
             queue.remember_settle_times({pk: seconds for pk, seconds in self.settle_times.items() if pk in held})
             if self.refusals:
                 pause_refused(self.refusals, now)
             self._release([mailbox for mailbox in closing if mailbox.id in held], now)
-        self.bells |= {
-            step.connection_id: step.due_at for step in steps if step.due_at and step.connection_id not in held
-        }
+        for connection_id, due_at in places:
+            if connection_id not in held:
+                self.bells[connection_id] = min(due_at, self.bells.get(connection_id, due_at))
         return held
 
     def _release(self, closing: list[Mailbox], now: datetime) -> None:

@@ -133,9 +133,12 @@ class Memory:
 
     def refresh(self) -> None:
         if time.monotonic() > self._until:
-            for known in (self._users, self._organizations, self._plans):
-                known.clear()
+            self.forget()
             self._until = time.monotonic() + KNOWN_FOR_SECONDS
+
+    def forget(self) -> None:
+        for known in (self._users, self._organizations, self._plans):
+            known.clear()
 
     def introduce(self, connections: Collection[MailConnection]) -> None:
         """Give them their owners and organizations, as the objects that are known already."""

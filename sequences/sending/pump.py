@@ -251,7 +251,8 @@ class Pump:
         """Ask whether the emails would be permitted, before a draft of any is put into somebody's mailbox."""
         self._batch.enrollments += written.changes
         self._batch.refiled += written.refiled
-        self._batch.bells |= {mailbox: due_at for _, mailbox, due_at in written.refiled}
+        if written.refiled:
+            self._memory.forget()  # or it is the plan that is of yesterday, not the mailbox
         asks = {str(letter.key): letter for letter in written.letters}
         refused = {one.ask.key: one for one in permission.foresee([each.ask() for each in asks.values()], now=now)}
         for key, letter in asks.items():

@@ -3,6 +3,8 @@
 All of it runs in transactions that have fenced the mailboxes' leases (`queue.fence`).
 """
 
+# ruff: noqa: S608 - SQL is made of constants; values are parameters
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +20,7 @@ from sequences.sending.letters import EnrollmentChange, Letter, MessageChange
 # A draft whose maker died is looked for after this; one that is being sent, after that.
 LOOK_FOR_DRAFT = timedelta(seconds=90)
 LOOK_FOR_SENT = timedelta(seconds=90)
+Place = tuple[int, datetime]  # the mailbox in whose queue something waits, and when it is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +128,12 @@ def next_step(letter: Letter, left_at: datetime) -> Step:
     return Step(letter.enrollment_id, position, later or position + 1, connection_id, due_at, left_at, state, reason)
 
 
-def advance(steps: Sequence[Step]) -> None:
-    """Go on with the enrollments, though not before a candidate who is away is back.
+def advance(steps: Sequence[Step]) -> list[Place]:
+    """Go on with the enrollments, though not before a candidate who is away is back. Returns where they wait now.
 
     One that was held or stopped meanwhile stays so, but remembers how far it came.
     """
-    bulk.run(
+    found = bulk.run(
         "id bigint, position bigint, next_position bigint, mailbox bigint, due_at timestamptz, "
         "left_at timestamptz, state text, reason text",
         [
@@ -140,13 +143,16 @@ def advance(steps: Sequence[Step]) -> None:
             )
             for step in steps
         ],
-        "UPDATE sequences_enrollment SET next_position = v.next_position, connection_id = v.mailbox, "
+        "UPDATE sequences_enrollment SET next_position = v.next_position, "
+        f"connection_id = COALESCE({_MAILBOX_OF_STEP.replace('next_position', 'v.next_position')}, v.mailbox), "
         "last_sent_at = v.left_at, due_at = CASE WHEN sequences_enrollment.state <> 'active' THEN NULL "
         "WHEN v.due_at < away_until THEN away_until ELSE v.due_at END, "
         "reason = CASE WHEN sequences_enrollment.state = 'active' THEN v.reason ELSE sequences_enrollment.reason END, "
         "state = CASE WHEN sequences_enrollment.state = 'active' THEN v.state ELSE sequences_enrollment.state END "
-        "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.next_position = v.position",
+        "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.next_position = v.position "
+        "RETURNING sequences_enrollment.connection_id, sequences_enrollment.due_at",
     )
+    return _places(found)
 
 
 def change_messages(changes: Sequence[MessageChange]) -> None:
@@ -171,24 +177,34 @@ def change_messages(changes: Sequence[MessageChange]) -> None:
     )
 
 
-def change_enrollments(changes: Sequence[EnrollmentChange]) -> None:
-    """Only of enrollments that are still active: what people have decided meanwhile stays."""
-    bulk.run(
+def change_enrollments(changes: Sequence[EnrollmentChange]) -> list[Place]:
+    """Only of enrollments that are still active: what people have decided meanwhile stays. Returns where they wait."""
+    found = bulk.run(
         "id bigint, state text, reason text, detail text, due_at timestamptz",
         [(one.enrollment_id, one.state, one.reason, one.detail, one.due_at) for one in changes],
         "UPDATE sequences_enrollment SET state = v.state, reason = v.reason, detail = v.detail, "
+        f"connection_id = COALESCE({_MAILBOX_OF_STEP}, connection_id), "
         "due_at = CASE WHEN v.due_at < away_until THEN away_until ELSE v.due_at END "
-        "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.state = 'active'",
+        "FROM v WHERE sequences_enrollment.id = v.id AND sequences_enrollment.state = 'active' "
+        "RETURNING sequences_enrollment.connection_id, sequences_enrollment.due_at",
     )
+    return _places(found)
 
 
-def refile(rows: Sequence[tuple[int, int, datetime]]) -> None:
-    """Enrollments that are due in another mailbox than the one they were filed under."""
-    bulk.run(
-        "id bigint, mailbox bigint",
-        [(enrollment, mailbox) for enrollment, mailbox, _ in rows],
-        "UPDATE sequences_enrollment SET connection_id = v.mailbox FROM v WHERE sequences_enrollment.id = v.id",
+def _places(rows: Sequence[bulk.Row]) -> list[Place]:
+    return [(mailbox, due_at) for mailbox, moment in rows if (due_at := bulk.moment(moment))]
+
+
+def refile(enrollment_ids: Sequence[int]) -> list[Place]:
+    """Enrollments that are due in another mailbox than the one they were filed under. Returns where they wait now."""
+    found = bulk.run(
+        "id bigint",
+        [(pk,) for pk in enrollment_ids],
+        f"UPDATE sequences_enrollment SET connection_id = COALESCE({_MAILBOX_OF_STEP}, connection_id) "
+        "FROM v WHERE sequences_enrollment.id = v.id "
+        "RETURNING sequences_enrollment.connection_id, sequences_enrollment.due_at",
     )
+    return _places(found)
 
 
 def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
@@ -205,6 +221,12 @@ def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
     )
 
 
+# As the sequence is now: a plan in memory may be older than a change of its mailboxes, and an enrollment in the queue
+# of one that the sequence no longer sends from would wait there for ever.
+_MAILBOX_OF_STEP = """(
+    SELECT COALESCE(t.connection_id, s.connection_id) FROM sequences_step t
+    JOIN sequences_sequence s ON s.id = t.sequence_id
+    WHERE t.sequence_id = sequences_enrollment.sequence_id AND t.position = next_position)"""
 _BEGIN = """
 INSERT INTO sequences_message (
     enrollment_id, step_id, sequence_id, connection_id, key, state, reason, to_address, to_name, subject, body_html,

@@ -44,7 +44,7 @@ class Written:
 
     letters: list[Letter] = field(default_factory=list)
     changes: list[EnrollmentChange] = field(default_factory=list)
-    refiled: list[tuple[int, int, datetime]] = field(default_factory=list)  # enrollment, its true mailbox, due
+    refiled: list[int] = field(default_factory=list)  # enrollments that belong to another mailbox
 
 
 def write(due: list[Due], plans: dict[int, Plan], now: datetime) -> Written:
@@ -74,7 +74,7 @@ def _write_one(
         return
     connection = mailbox_of(step, plan.sequence)
     if connection is not None and connection.pk != one.mailbox.id:
-        written.refiled.append((one.id, connection.pk, one.due_at))
+        written.refiled.append(one.id)
         return
     if one.suppressed:
         written.changes.append(_change(one, State.STOPPED, "suppressed"))
@@ -129,9 +129,13 @@ def _letter(one: Due, plan: Plan, step: Step, now: datetime) -> Letter:
     if known and known.state not in _BEGINS_ANEW and known.state != Message.State.PLANNED:
         raise Wait(now + _PUSHED_AHEAD)  # it is under way, and looked after by itself
     if known:
-        letter.message_id, letter.key, letter.replaces_draft = known.id, known.key, known.draft_id
+        letter.message_id, letter.key = known.id, known.key
         letter.looks_first = known.reason == "not_there"  # said a person; a late copy says otherwise
-    if known and known.state == Message.State.PLANNED:
+    # What was planned for another mailbox has that one's signature, and its draft lies there.
+    is_of_mailbox = known is not None and known.connection_id == one.mailbox.id
+    if known and is_of_mailbox:
+        letter.replaces_draft = known.draft_id
+    if known and is_of_mailbox and known.state == Message.State.PLANNED:
         _as_frozen(letter, known)
     else:
         _freeze(letter, one, step, previous)
