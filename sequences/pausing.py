@@ -48,7 +48,8 @@ class Sequences:
         under = Q(pk__in=[])
         for stop in stops:
             under |= _under(stop)
-        return Message.objects.filter(under, state=Message.State.SENDING).count()
+        # Asked again and again: what is under way has a `check_at`, and only that is in a mailbox's small index.
+        return Message.objects.filter(under, state=Message.State.SENDING, check_at__isnull=False).count()
 
     def allow_again(self, connection: MailConnection, now: datetime) -> None:
         _look_at_caps_anew(connection, now)

@@ -5,6 +5,7 @@ Facts and their sources: reference C (mail) and D (limits and errors).
 
 import itertools
 import json
+import os
 import re
 import uuid
 from collections.abc import Callable
@@ -28,7 +29,8 @@ GRAPH_HOSTS = {
     "china": "https://microsoftgraph.chinacloudapi.cn",
 }
 Told = Callable[[], None]
-# A request's id for Microsoft's support: a UUID, its last part counted (to draw a new one each time costs more).
+# A request's id for Microsoft's support: a UUID, its last part the process (forks share the rest) and a count: to
+# draw a new one each time costs more.
 _RUN = str(uuid.uuid4())[:23]
 _numbers = itertools.count()
 ARRIVAL_FIELDS = "id,internetMessageId,conversationId,from,subject,receivedDateTime"
@@ -255,7 +257,7 @@ class GraphClient:
             "Authorization": self._authorization,
             "Accept": "application/json",
             "Prefer": 'IdType="ImmutableId"',
-            "client-request-id": f"{_RUN}-{next(_numbers) % 2**48:012x}",
+            "client-request-id": f"{_RUN}-{os.getpid() % 2**20:05x}{next(_numbers) % 2**28:07x}",
         }
         body = b"" if method == "POST" else None
         if content is not None:

@@ -327,7 +327,9 @@ class Pump:
         """Other emails of the mailbox were accepted and are still in Drafts: so this one may be waiting with them."""
         if letter.state != State.SENDING:
             return False
-        others = Message.objects.filter(connection=letter.mailbox.id, state=State.ACCEPTED, attempts__gt=0)
+        others = Message.objects.filter(
+            connection=letter.mailbox.id, state=State.ACCEPTED, attempts__gt=0, check_at__isnull=False
+        )
         return others.exists()
 
     def _sent_items_came(self, letters: Sequence[Letter], outcome: Outcome) -> None:
@@ -548,14 +550,15 @@ class Pump:
             self._observe(f"{name}.after_commit")
         self._batch = Batch()
         self.tally.accepted += len(batch.accepted)
-        for connection_id, moment in batch.bells.items():
-            queue.ring([connection_id], at=moment)
         for mailbox in closing:
             del self._mailboxes[mailbox.id]
         if closing:
             self._look_at = 0.0
         self._begun(batch.begun)
         self._forget(self._mailboxes.keys() - held)
+        # Last: if the database goes away here, what has begun still goes on.
+        for connection_id, moment in batch.bells.items():
+            queue.ring([connection_id], at=moment)
 
     def _begun(self, letters: Sequence[Letter]) -> None:
         for letter in letters:
