@@ -114,8 +114,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self, now: datetime) -> "InvitationQuerySet":
-        """Those that let somebody in: also not the word of an admin who has left."""
-        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now, invited_by__is_active=True)
+        """Those that let somebody in: not the word of somebody who has left, or is no admin any more."""
+        inviting = {"invited_by__is_active": True, "invited_by__role": User.Role.ADMIN}
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now, **inviting)
 
 
 class Invitation(models.Model):

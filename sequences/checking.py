@@ -10,7 +10,7 @@ from sequences.planning import mailbox_of
 from sequences.rendering import TOKENS, check_template
 
 # Where the names of further columns are looked for: enough to know them all, few enough for any page.
-IMPORTS_LOOKED_AT = 50
+IMPORTS_LOOKED_AT = 500
 CANDIDATES_LOOKED_AT = 500  # the newest
 OWN_COLUMN = "token:"  # so an import writes down a column that becomes a token of its own
 

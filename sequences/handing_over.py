@@ -9,7 +9,7 @@ from accounts.auditing import record
 from accounts.models import User
 from accounts.notifying import notify
 from mailconnect.models import MailConnection
-from sequences import pausing
+from sequences import activating, pausing
 from sequences.models import Enrollment, Sequence
 
 
@@ -27,7 +27,7 @@ def hand_over(
     old owner's mailbox is gone. Raises `HandingOverRefused`.
     """
     heir = User.objects.select_for_update(no_key=True).get(pk=to.pk)
-    sequence = Sequence.objects.select_for_update(of=("self",), no_key=True).select_related("owner").get(pk=sequence.pk)
+    sequence = activating.locked(sequence.pk)
     before = sequence.owner
     _check(sequence, heir)
     if connection:

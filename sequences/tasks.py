@@ -1,6 +1,7 @@
 """What rings in the background. django-q2 carries the bell; what is to be done stands in the database."""
 
 import fcntl
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -28,6 +29,7 @@ SCHEDULES = (
     ("pick up what was interrupted", "sequences.tasks.pick_up", 1),
     ("raise alarms", "sequences.tasks.raise_alarms", 5),
 )
+logger = logging.getLogger(__name__)
 # What becomes due before the next minute's bell gets a bell of its own.
 SOON = timedelta(seconds=20)
 
@@ -95,8 +97,14 @@ def _others_wait() -> bool:
 @contextmanager
 def _lingering() -> Iterator[bool]:
     """Whether this is the one pump of this machine that may wait. The lock ends with its holder, however that ends."""
-    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
-    with (settings.VAR_DIR / "pump.lock").open("w") as lock:
+    try:
+        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+        lock = (settings.VAR_DIR / "pump.lock").open("w")
+    except OSError as error:
+        logger.warning("Nothing can be written below VAR_DIR (%s): no pump waits, emails leave once a minute.", error)
+        yield False
+        return
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

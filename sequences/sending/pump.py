@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, InternalError, OperationalError, transaction
 from django.db import connection as database
 from django.utils import timezone
 
@@ -117,7 +117,7 @@ class Pump:
                 while self._goes_on(linger):
                     try:
                         self._round()
-                    except (OperationalError, InterfaceError) as error:
+                    except (OperationalError, InterfaceError, InternalError) as error:
                         self._database_is_away(error)
                     except Exception:
                         self._give_up_all()

@@ -134,7 +134,11 @@ def _deactivate_who_invited(invitation: Invitation, ada: User, now: datetime) ->
     leaving.deactivate(user=ada, actor=None, now=now)
 
 
-ENDS = [_revoke, _replace, _lapse, _use, _deactivate_who_invited]
+def _make_a_member_of_who_invited(invitation: Invitation, ada: User, now: datetime) -> None:
+    User.objects.filter(pk=ada.pk).update(role=User.Role.MEMBER)
+
+
+ENDS = [_revoke, _replace, _lapse, _use, _deactivate_who_invited, _make_a_member_of_who_invited]
 
 
 @pytest.mark.parametrize("end", ENDS)
