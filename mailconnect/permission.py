@@ -7,7 +7,7 @@ person is the owner, or holds a live grant whose scope and cap allow it.
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -15,10 +15,11 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection as database
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models import Organization, User
 from mailconnect import receipts
+from mailconnect.among import Among
 from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 from mailconnect.stopping import PERMIT_LIFE_SECONDS
@@ -48,7 +49,7 @@ class Permit:
 
     ask: Ask
     permitted_at: datetime
-    grant: DelegationGrant | None
+    grant: "Grant | None"
     grant_digest: str
     receipt_key: str
     receipt: str
@@ -67,11 +68,11 @@ class Permit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """Why a message may not leave. `grant` is the live grant that did not suffice, where there is one."""
+    """Why a message may not leave. `grant_id`: the live grant that did not suffice, where there is one."""
 
     ask: Ask
     reason: str
-    grant: DelegationGrant | None = None
+    grant_id: int | None = None
 
 
 def permit(asks: Sequence[Ask], *, now: datetime) -> list[Permit | Refusal]:
@@ -90,7 +91,7 @@ def permit(asks: Sequence[Ask], *, now: datetime) -> list[Permit | Refusal]:
     for ask in asks:
         grant, refused = facts.judge(ask)
         if refused:
-            verdicts.append(Refusal(ask=ask, reason=refused, grant=grant))
+            verdicts.append(_refusal(ask, grant, refused))
         else:
             facts.count(grant)
             verdicts.append(_permitted(ask, facts, grant, now, started))
@@ -102,7 +103,11 @@ def foresee(asks: Sequence[Ask], *, now: datetime) -> list[Refusal]:
     """The asks that `permit()` would refuse now: asked before a draft is put into somebody's mailbox."""
     facts = _Facts(asks, now, lock=False)
     judged = ((ask, *facts.judge(ask)) for ask in asks)
-    return [Refusal(ask=ask, reason=reason, grant=grant) for ask, grant, reason in judged if reason]
+    return [_refusal(ask, grant, reason) for ask, grant, reason in judged if reason]
+
+
+def _refusal(ask: Ask, grant: "Grant | None", reason: str) -> Refusal:
+    return Refusal(ask=ask, reason=reason, grant_id=grant.pk if grant else None)
 
 
 def mailbox_name(connection: "MailConnection | _Mailbox") -> str:
@@ -110,7 +115,7 @@ def mailbox_name(connection: "MailConnection | _Mailbox") -> str:
     return f"{connection.tenant_id}/{connection.object_id}"
 
 
-def grant_digest(grant: DelegationGrant) -> str:
+def grant_digest(grant: "DelegationGrant | Grant") -> str:
     """A hash of the terms of a grant; they never change, so neither may this."""
     return _digest(
         grant.pk,
@@ -154,7 +159,7 @@ def _digest(
     return hashlib.sha256(json.dumps(terms, sort_keys=True).encode()).hexdigest()
 
 
-def _permitted(ask: Ask, facts: "_Facts", grant: DelegationGrant | None, now: datetime, started: float) -> Permit:
+def _permitted(ask: Ask, facts: "_Facts", grant: "Grant | None", now: datetime, started: float) -> Permit:
     digest = grant_digest(grant) if grant else ""
     key_id, signature = receipts.sign(
         receipts.Statement(
@@ -198,6 +203,23 @@ class _Person(NamedTuple):
     organization_id: int
 
 
+class Grant(NamedTuple):
+    """A live grant, as far as a permit asks for it."""
+
+    pk: int
+    version: int
+    connection_id: int
+    grantee_id: int | None
+    granted_by_id: int
+    created_at: datetime
+    expires_at: datetime | None
+    daily_cap: int | None
+    sequence_id: int | None
+    approve_first_email: bool
+    used_on: date | None
+    used_count: int
+
+
 class _Facts:
     """The rows that decide about a set of asks, read with a fixed number of queries."""
 
@@ -212,19 +234,19 @@ class _Facts:
             people = people.select_for_update(no_key=True)
             connections = connections.select_for_update(no_key=True)
             grants = grants.select_for_update(no_key=True)
-        mailboxes = {ask.connection_id for ask in asks}
-        owners = MailConnection.objects.filter(pk__in=mailboxes).values_list("owner", flat=True)
+        mailboxes = Among("pk", {ask.connection_id for ask in asks})
+        owners = MailConnection.objects.filter(mailboxes).values_list("owner", flat=True)
+        persons = Among("pk", {ask.person_id for ask in asks}.union(owners))
         # Values, not models: this is asked for every email, and a model's forty fields cost more than all else here.
-        persons = people.filter(pk__in={ask.person_id for ask in asks}.union(owners)).values_list(*_Person._fields)
-        self.people = {row[0]: _Person(*row) for row in persons}
-        rows = connections.filter(pk__in=mailboxes).values_list(*_Mailbox._fields)
+        self.people = {row[0]: _Person(*row) for row in people.filter(persons).values_list(*_Person._fields)}
+        rows = connections.filter(mailboxes).values_list(*_Mailbox._fields)
         self.connections = {row[0]: _Mailbox(*row) for row in rows}
         self.grants = self._grants_for(asks, grants)
         self.approved = self._approved()
-        self.counted: set[DelegationGrant] = set()
+        self.used: dict[Grant, int] = {}  # of those with a cap, today, these permits included
         self.days: dict[int, date] = {}
 
-    def judge(self, ask: Ask) -> tuple[DelegationGrant | None, str]:
+    def judge(self, ask: Ask) -> tuple[Grant | None, str]:
         """The grant to send under (none for the owner) and, if it may not leave, the reason."""
         connection = self.connections.get(ask.connection_id)
         if connection is None or connection.state != MailConnection.State.CONNECTED:
@@ -239,9 +261,9 @@ class _Facts:
             return None, ""
         return self._best_grant(ask, connection)
 
-    def _best_grant(self, ask: Ask, connection: _Mailbox) -> tuple[DelegationGrant | None, str]:
+    def _best_grant(self, ask: Ask, connection: _Mailbox) -> tuple[Grant | None, str]:
         """The first grant that allows it; otherwise why not: where one of them only lets the email wait, that."""
-        refused: tuple[DelegationGrant | None, str] = (None, "no_permission")
+        refused: tuple[Grant | None, str] = (None, "no_permission")
         for grant in self.grants.get(connection.pk, []):
             if grant.grantee_id not in (None, ask.person_id):
                 continue
@@ -252,16 +274,20 @@ class _Facts:
                 refused = (grant, reason)
         return refused
 
-    def _objection(self, grant: DelegationGrant, ask: Ask) -> str:
+    def _objection(self, grant: Grant, ask: Ask) -> str:
         if grant.sequence_id not in (None, ask.sequence_id):
             return "grant_scope"
         if grant.approve_first_email and (grant.pk, ask.sequence_id) not in self.approved:
             return "awaiting_approval"
-        if grant.daily_cap is not None and grant.used_today(self._today(grant)) >= grant.daily_cap:
+        if grant.daily_cap is not None and self._used_today(grant) >= grant.daily_cap:
             return "grant_cap"
         return ""
 
-    def _today(self, grant: DelegationGrant) -> date:
+    def _used_today(self, grant: Grant) -> int:
+        before = grant.used_count if grant.used_on == self._today(grant) else 0
+        return self.used.get(grant, before)
+
+    def _today(self, grant: Grant) -> date:
         """The mailbox's day: a cap is a day's cap where its owner lives."""
         mailbox = self.connections[grant.connection_id]
         if mailbox.pk not in self.days:
@@ -269,19 +295,15 @@ class _Facts:
             self.days[mailbox.pk] = _day_in(mailbox.time_zone or zones.get(), self.now)
         return self.days[mailbox.pk]
 
-    def count(self, grant: DelegationGrant | None) -> None:
-        if grant is None or grant.daily_cap is None:
-            return
-        today = self._today(grant)
-        grant.used_count = grant.used_today(today) + 1
-        grant.used_on = today
-        self.counted.add(grant)
+    def count(self, grant: Grant | None) -> None:
+        if grant is not None and grant.daily_cap is not None:
+            self.used[grant] = self._used_today(grant) + 1
 
     def save_counts(self) -> None:
-        if self.counted:
-            DelegationGrant.objects.bulk_update(self.counted, ["used_on", "used_count"])
+        for grant, count in self.used.items():
+            DelegationGrant.objects.filter(pk=grant.pk).update(used_on=self._today(grant), used_count=count)
 
-    def _grants_for(self, asks: Sequence[Ask], grants: "Iterable[DelegationGrant]") -> dict[int, list[DelegationGrant]]:
+    def _grants_for(self, asks: Sequence[Ask], grants: QuerySet[DelegationGrant]) -> dict[int, list[Grant]]:
         """Live grants by mailbox, of the people who ask; specific ones before those to the entire team."""
         owners = {pk: connection.owner_id for pk, connection in self.connections.items()}
         delegated = {
@@ -290,11 +312,10 @@ class _Facts:
         if not delegated:
             return {}
         mailboxes, people = zip(*delegated, strict=True)
-        found = grants.filter(  # type: ignore[attr-defined]
-            Q(grantee__in=set(people)) | Q(grantee=None), connection__in=set(mailboxes)
-        )
-        by_mailbox: dict[int, list[DelegationGrant]] = {}
-        for grant in sorted(found, key=lambda grant: grant.grantee_id is None):
+        of_people = Q(Among("grantee", set(people))) | Q(grantee=None)
+        rows = grants.filter(of_people, Among("connection", set(mailboxes))).values_list(*Grant._fields)
+        by_mailbox: dict[int, list[Grant]] = {}
+        for grant in sorted(map(Grant._make, rows), key=lambda grant: grant.grantee_id is None):
             by_mailbox.setdefault(grant.connection_id, []).append(grant)
         return by_mailbox
 

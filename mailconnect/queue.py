@@ -21,10 +21,17 @@ from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import MailConnection
 
 LEASE_SECONDS = 60
-# A worker that is frozen in the middle of a transaction keeps its rows from everybody, a revocation too.
-FROZEN_SECONDS = 10
 # A request begun this shortly before the end would hardly be settled in time.
 LAST_START_SECONDS = 10
+# A worker that is frozen in the middle of a transaction keeps its rows from everybody, a revocation too.
+FROZEN_SECONDS = 10
+# How PostgreSQL finds what a worker asks for: a few hundred rows by their ids, in tables that grow by the second. With
+# statistics of an hour ago it would read and hash whole tables. Joins go in the order in which they are written.
+_BY_INDEX = {
+    "join_collapse_limit": "1",
+    "max_parallel_workers_per_gather": "0",
+    **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"), "off"),
+}
 _TABLE = MailConnection._meta.db_table
 _NOW = {"postgresql": "statement_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
 _LATER = {
@@ -108,14 +115,15 @@ def fence(leases: Iterable[Lease]) -> set[int]:
     """
     if not database.in_atomic_block:
         raise RuntimeError("fence() belongs into the transaction that it guards.")
-    lock = " FOR NO KEY UPDATE OF c" if database.vendor == "postgresql" else ""
-    held = bulk.run(
-        "id bigint, epoch bigint",
-        sorted({(lease.connection_id, lease.epoch) for lease in leases}),
-        f"SELECT c.id FROM {_TABLE} c JOIN v ON c.id = v.id AND c.lease_epoch = v.epoch "
-        f"WHERE c.lease_owner IS NOT NULL ORDER BY c.id{lock}",
+    epochs = {lease.connection_id: lease.epoch for lease in leases}
+    if not epochs:
+        return set()
+    ids, bound = bulk.in_list(epochs)
+    lock = " FOR NO KEY UPDATE" if database.vendor == "postgresql" else ""
+    found = bulk.fetch(
+        f"SELECT id, lease_epoch FROM {_TABLE} WHERE id {ids} AND lease_owner IS NOT NULL ORDER BY id{lock}", bound
     )
-    return {connection_id for (connection_id,) in held}
+    return {connection_id for connection_id, epoch in found if epoch == epochs[connection_id]}
 
 
 def count_sent(rows: Sequence[tuple[Lease, int, date, datetime | None]]) -> None:
@@ -164,10 +172,21 @@ def release(releases: Sequence[Release]) -> None:
     )
 
 
-def end_if_frozen() -> None:
-    """Let PostgreSQL end a transaction of this connection in which nothing happens for `FROZEN_SECONDS`."""
-    if database.vendor == "postgresql":
-        bulk.fetch(f"SET idle_in_transaction_session_timeout = '{FROZEN_SECONDS}s'")
+def begin_session() -> None:
+    """This connection to PostgreSQL serves a worker from here on. One that is frozen in a transaction is ended."""
+    for name, value in _session().items():
+        bulk.fetch(f"SET {name} = {value}")
+
+
+def end_session() -> None:
+    for name in _session():
+        bulk.fetch(f"RESET {name}")
+
+
+def _session() -> dict[str, str]:
+    if database.vendor != "postgresql":
+        return {}
+    return {"idle_in_transaction_session_timeout": f"'{FROZEN_SECONDS}s'", **_BY_INDEX}
 
 
 def next_moment() -> datetime | None:

@@ -9,6 +9,7 @@ from cryptography.fernet import InvalidToken
 from django.db import transaction
 from django.db.models import QuerySet
 
+from mailconnect.among import Among
 from mailconnect.microsoft.errors import OperatorProblem, ReconnectNeeded
 from mailconnect.microsoft.identity import TokenAnswer
 from mailconnect.models import TokenCache
@@ -51,7 +52,7 @@ def fresh_access_tokens(connection_ids: Iterable[int], now: datetime) -> dict[in
 
     Where one row cannot be read all are left out: asked for one by one, each tells its own story.
     """
-    rows = TokenCache.objects.filter(connection__in=list(connection_ids), access_expires_at__gt=now + LEAST_LEFT)
+    rows = TokenCache.objects.filter(Among("connection", connection_ids), access_expires_at__gt=now + LEAST_LEFT)
     try:
         return {pk: _opened(pk, envelope, "token") for pk, envelope in rows.values_list("pk", "access_envelope")}
     except (InvalidToken, OperatorProblem):

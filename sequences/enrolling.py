@@ -12,9 +12,9 @@ from django.db.models.functions import Lower
 
 from accounts.auditing import record
 from accounts.models import User
+from mailconnect.among import Among, among
 from mailconnect.models import MailConnection
 from mailconnect.queue import ring
-from sequences.among import Among, among
 from sequences.models import Candidate, Enrollment, Message, Sequence, Step, Suppression
 from sequences.pausing import mailboxes_of
 from sequences.planning import counts_from, due_again, mailbox_of

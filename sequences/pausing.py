@@ -125,8 +125,9 @@ def mailboxes_of(sequence: Sequence) -> set[int]:
 
 
 def _ask_owner(refusal: Refusal, now: datetime) -> None:
-    grant, ask = refusal.grant, refusal.ask
-    assert grant is not None
+    ask = refusal.ask
+    assert refusal.grant_id
+    grant = DelegationGrant.objects.select_related("granted_by").get(pk=refusal.grant_id)
     approval = first_emails.ask(grant=grant, sequence_id=ask.sequence_id, message_key=ask.key, now=now)
     if approval is None:
         return
@@ -155,7 +156,7 @@ def _pause_refused(refusal: Refusal, now: datetime) -> None:
         case _:
             theirs = running.filter(_sends_from(connection), owner=refusal.ask.person_id)
             depending = theirs.exclude(_allowed(connection, now))
-            reason = "grant_scope" if refusal.grant else _why_no_permission(connection, refusal.ask.person_id, now)
+            reason = "grant_scope" if refusal.grant_id else _why_no_permission(connection, refusal.ask.person_id, now)
     if _pause(depending, reason, now).sequences:
         _tell_mailbox_owner(connection, reason, now)
 

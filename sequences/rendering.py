@@ -191,15 +191,11 @@ def _render(environment: EmailEnvironment, text: str, values: Mapping[str, str])
         raise TemplateBroken from error
 
 
+@lru_cache(maxsize=512)
 def _parsed(environment: EmailEnvironment, text: str) -> BoundTemplate:
     """Raises `LiquidError` and `RecursionError`."""
     if complaint := _shape_complaint(text):
         raise LiquidError(complaint, token=None)
-    return _template(environment, text)
-
-
-@lru_cache(maxsize=512)
-def _template(environment: EmailEnvironment, text: str) -> BoundTemplate:
     return environment.from_string(TAG.sub(_compare_with_nil, text))
 
 
@@ -213,7 +209,7 @@ def check_template(text: str, known: Collection[str] = tuple(TOKENS)) -> list[st
     if complaint := _shape_complaint(text):
         return [complaint]
     try:
-        template = _template(BODY, text)
+        template = _parsed(BODY, text)
     except LiquidError as error:
         return [_syntax_complaint(error, text)]
     except RecursionError:
@@ -267,7 +263,7 @@ def _place(error: LiquidError, text: str) -> str:
         return f"Line {_line(text, error.token.start_index)}"
     for token in re.finditer(r"\{\{.*?\}\}", text, re.DOTALL):
         try:
-            _template(BODY, token[0])
+            _parsed(BODY, token[0])
         except LiquidError:
             return f"Line {_line(text, token.start())}"
     return "In a tag"

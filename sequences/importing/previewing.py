@@ -6,7 +6,7 @@ from itertools import islice
 
 from django.db.models.functions import Lower
 
-from sequences.among import Among
+from mailconnect.among import Among
 from sequences.importing.columns import EMAIL, FIELDS, LEFT_OUT, OWN, Column
 from sequences.importing.reading import SAMPLE_ROWS, Table, open_table
 from sequences.importing.rows import REFUSED, Refusal, Row, read

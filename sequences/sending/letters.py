@@ -42,7 +42,7 @@ class Mailbox:
 
     @property
     def id(self) -> int:
-        return self.connection.pk
+        return self.lease.connection_id
 
     def hold(self, until: datetime, reason: str) -> None:
         """Nothing leaves before then. A longer hold stays."""

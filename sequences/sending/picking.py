@@ -19,6 +19,7 @@ from django.db.models.functions import Lower
 
 from accounts.models import Organization, User
 from mailconnect import bulk, queue
+from mailconnect.among import Among
 from mailconnect.models import MailConnection
 from sequences.models import Enrollment, Message, Step, Suppression
 from sequences.models import Sequence as SequenceRow
@@ -27,7 +28,7 @@ from sequences.sending.letters import Letter, Mailbox, Plan
 LOOKS_AT_ONCE = 100  # per mailbox
 KNOWN_FOR_SECONDS = 5.0
 # A sequence's place in a mailbox's queue, for each mailbox that it sends from. `opens`: it waits until then; the
-# owner's word ends the wait for it.
+# owner's word ends the wait for it. (`state || ''`: by its mailbox a sequence is found, not among all active ones.)
 _PLACES = """
 WITH place AS MATERIALIZED (
     SELECT p.mailbox, p.sequence, CASE
@@ -37,11 +38,10 @@ WITH place AS MATERIALIZED (
         ELSE s.held_until END AS opens
     FROM (
         SELECT connection_id AS mailbox, id AS sequence FROM sequences_sequence
-        WHERE state = 'active' AND connection_id {ids}
+        WHERE connection_id {ids} AND state || '' = 'active'
         UNION
-        SELECT t.connection_id, t.sequence_id FROM sequences_step t
-        JOIN sequences_sequence o ON o.id = t.sequence_id AND o.state = 'active' WHERE t.connection_id {ids}
-    ) p JOIN sequences_sequence s ON s.id = p.sequence
+        SELECT connection_id, sequence_id FROM sequences_step WHERE connection_id {ids}
+    ) p JOIN sequences_sequence s ON s.id = p.sequence AND s.state || '' = 'active'
 )
 """
 _DUE = """
@@ -142,11 +142,10 @@ class Memory:
 
     def introduce(self, connections: Collection[MailConnection]) -> None:
         """Give them their owners and organizations, as the objects that are known already."""
-        for known, model, ids in (
-            (self._users, User, {row.owner_id for row in connections}),
-            (self._organizations, Organization, {row.organization_id for row in connections}),
-        ):
-            known |= model.objects.in_bulk(ids - known.keys())  # type: ignore[operator]
+        if strangers := {row.owner_id for row in connections} - self._users.keys():
+            self._users |= {user.pk: user for user in User.objects.filter(Among("pk", strangers))}
+        if unknown := {row.organization_id for row in connections} - self._organizations.keys():
+            self._organizations |= Organization.objects.in_bulk(unknown)
         for row in connections:
             row.owner, row.organization = self._users[row.owner_id], self._organizations[row.organization_id]
 
@@ -158,8 +157,8 @@ class Memory:
         return {pk: self._plans[pk] for pk in wanted}
 
     def _read(self, ids: Collection[int], connections: dict[int, MailConnection]) -> dict[int, Plan]:
-        plans = {pk: Plan(row, {}) for pk, row in SequenceRow.objects.in_bulk(ids).items()}
-        steps = list(Step.objects.filter(sequence__in=plans))
+        plans = {row.pk: Plan(row, {}) for row in SequenceRow.objects.filter(Among("pk", ids))}
+        steps = list(Step.objects.filter(Among("sequence", ids)))
         named = {step.connection_id for step in steps} | {plan.sequence.connection_id for plan in plans.values()}
         if missing := named - {None, *connections}:
             connections = connections | MailConnection.objects.in_bulk(missing)
@@ -182,17 +181,17 @@ def lease_mailboxes(owner: UUID, memory: Memory, *, now: datetime, limit: int) -
     leases = {lease.connection_id: lease for lease in queue.lease(owner, now=now, limit=limit)}
     if not leases:
         return []
-    rows = MailConnection.objects.only(*_OF_MAILBOX).in_bulk(leases)
-    memory.introduce(rows.values())
+    rows = list(MailConnection.objects.only(*_OF_MAILBOX).filter(Among("pk", leases)))
+    memory.introduce(rows)
     return [
         Mailbox(
-            lease=leases[pk],
+            lease=leases[row.pk],
             connection=row,
             held_until=row.held_until,
             held_reason=row.held_reason,
             failures=row.failures,
         )
-        for pk, row in rows.items()
+        for row in rows
     ]
 
 
@@ -224,8 +223,8 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
     suppressed = Suppression.objects.annotate(lower=Lower("email")).filter(
         organization=OuterRef("sequence__organization"), lower=Lower(OuterRef("candidate__email"))
     )
-    rows = Enrollment.objects.filter(pk__in=chosen, state=Enrollment.State.ACTIVE, due_at__isnull=False)
-    names = ("pk", "sequence_id", "next_position", "due_at", "created_at")
+    rows = Enrollment.objects.filter(Among("pk", chosen))
+    names = ("pk", "sequence_id", "state", "next_position", "due_at", "created_at")
     values = rows.annotate(suppressed=Exists(suppressed)).values_list(
         *names, "suppressed", *(f"candidate__{name}" for name in Addressee.__slots__)
     )
@@ -241,7 +240,8 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
             suppressed=is_suppressed,
             messages=earlier.get(pk, []),
         )
-        for pk, sequence_id, position, due_at, created_at, is_suppressed, *candidate in values
+        for pk, sequence_id, state, position, due_at, created_at, is_suppressed, *candidate in values
+        if due_at and state == Enrollment.State.ACTIVE
     ]
 
 
@@ -258,7 +258,7 @@ def _messages_of(enrollments: Iterable[int]) -> dict[int, list[Known]]:
         "reply_to_id",
         "reason",
     )
-    rows = Message.objects.filter(enrollment__in=list(enrollments)).values_list(*fields, *texts)
+    rows = Message.objects.filter(Among("enrollment", enrollments)).values_list(*fields, *texts)
     found: dict[int, list[Known]] = {}
     for row in rows:
         found.setdefault(row[1], []).append(Known(*row))
@@ -292,7 +292,7 @@ def to_look_after(mailboxes: dict[int, Mailbox], memory: Memory, *, now: datetim
         f"WHERE connection_id = v.id AND sequences_message.id {which}",
         *which_bound,
     )
-    rows = list(Message.objects.filter(pk__in=found).values(*_LOOKED_AFTER))
+    rows = list(Message.objects.filter(Among("pk", found)).values(*_LOOKED_AFTER))
     plans = memory.plans({row["sequence_id"] for row in rows}, mailboxes.values())
     return [_taken_up(row, mailboxes[row["connection_id"]], plans[row["sequence_id"]]) for row in rows]
 
@@ -331,8 +331,8 @@ def next_due(mailboxes: Collection[int]) -> dict[int, tuple[datetime | None, dat
         f"{_PLACES.format(ids=ids)}, first AS (SELECT mailbox, opens, (SELECT MIN(due_at) FROM sequences_enrollment "
         "WHERE connection_id = place.mailbox AND sequence_id = place.sequence AND state = 'active' "
         "AND due_at IS NOT NULL) AS due_at FROM place), "
-        "soonest AS (SELECT mailbox, MIN(CASE WHEN opens > due_at THEN opens ELSE due_at END) AS due_at FROM first "
-        "GROUP BY mailbox) "
+        "soonest AS MATERIALIZED (SELECT mailbox, MIN(CASE WHEN opens > due_at THEN opens ELSE due_at END) AS due_at "
+        "FROM first GROUP BY mailbox) "
         "SELECT c.id, soonest.due_at, (SELECT MIN(check_at) FROM sequences_message m "
         "WHERE m.connection_id = c.id AND m.check_at IS NOT NULL) "
         f"FROM mailconnect_mailconnection c LEFT JOIN soonest ON soonest.mailbox = c.id WHERE c.id {ids}",

@@ -10,13 +10,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from django.db import InterfaceError, InternalError, OperationalError, transaction
+from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, transaction
 from django.db import connection as database
 from django.utils import timezone
 
@@ -105,7 +105,7 @@ class Pump:
         self._memory = picking.Memory()
         self._batch = Batch()
         self._outcomes = Outcomes(self._pace, self._batch, clock())  # of this round
-        self._guarded: object = None  # the database connection that has been told to end if we freeze
+        self._session: object = None  # the database connection that serves this pump
         self._ends = 0.0
         self._look_at = 0.0  # monotonic: when to look for due mailboxes again
 
@@ -123,15 +123,18 @@ class Pump:
                         self._give_up_all()
         finally:
             self._crew.dismiss()
+            if database.connection is not None and database.connection is self._session:
+                with suppress(DatabaseError):
+                    queue.end_session()
         return self.tally
 
     # --- One round -------------------------------------------------------------------------------------------------
 
     def _round(self) -> None:
         self.tally.rounds += 1
-        if database.connection is None or database.connection is not self._guarded:
-            queue.end_if_frozen()
-            self._guarded = database.connection
+        if database.connection is None or database.connection is not self._session:
+            queue.begin_session()
+            self._session = database.connection
         self._outcomes = Outcomes(self._pace, self._batch, self._clock())
         if self._is_ending():
             self._unmake_waiting()

@@ -82,16 +82,18 @@ def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
     """
     rows = [
         (
-            *(letter.message_id, letter.mailbox.lease.epoch, letter.draft_id, letter.internet_message_id),
-            *(letter.conversation_id, permit.permitted_at, permit.ask.person_id),
+            *(letter.message_id, letter.enrollment_id, letter.plan.sequence.pk, letter.mailbox.lease.epoch),
+            *(letter.draft_id, letter.internet_message_id, letter.conversation_id),
+            *(permit.permitted_at, permit.ask.person_id),
             *((permit.grant.pk, permit.grant.version) if permit.grant else (None, None)),
             *(permit.grant_digest, permit.receipt_key, permit.receipt, permit.permitted_at + LOOK_FOR_SENT),
         )
         for letter, permit in permitted
     ]
     stamped = bulk.run(
-        "id bigint, epoch bigint, draft text, internet_id text, conversation text, now timestamptz, person bigint, "
-        "grant_id bigint, version integer, digest text, receipt_key text, receipt text, check_at timestamptz",
+        "id bigint, enrollment bigint, sequence bigint, epoch bigint, draft text, internet_id text, "
+        "conversation text, now timestamptz, person bigint, grant_id bigint, version integer, digest text, "
+        "receipt_key text, receipt text, check_at timestamptz",
         rows,
         _STAMP,
     )
@@ -99,7 +101,6 @@ def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
 
 
 def accept(letters: Sequence[Letter], now: datetime, look_at: datetime) -> None:
-    """(The state is compared in a way that no index fits: PostgreSQL would go through all that is being sent.)"""
     bulk.run(
         "id bigint, epoch bigint",
         [(letter.message_id, letter.mailbox.lease.epoch) for letter in letters],
@@ -221,6 +222,8 @@ def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
     )
 
 
+# (Where a state is compared as `state || ''` no index fits: PostgreSQL would go through all rows of that state.)
+#
 # As the sequence is now: a plan in memory may be older than a change of its mailboxes, and an enrollment in the queue
 # of one that the sequence no longer sends from would wait there for ever.
 _MAILBOX_OF_STEP = """(
@@ -236,7 +239,7 @@ SELECT v.enrollment, v.step, v.sequence, v.mailbox, v.key, v.state, '', v.to_add
     v.hash, v.reply_to, v.draft, '', '', '', v.epoch, 0, CASE WHEN v.state = 'drafting' THEN v.check_at END,
     v.now, '', '', ''
 FROM v
-JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state = 'active' AND e.due_at IS NOT NULL
+JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state || '' = 'active' AND e.due_at IS NOT NULL
     AND e.next_position = v.position
 JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state = 'active'
 WHERE true
@@ -257,11 +260,11 @@ UPDATE sequences_message SET
     conversation_id = v.conversation, drafted_at = COALESCE(drafted_at, v.now), sending_at = v.now,
     permitted_at = v.now, permitted_to_id = v.person, grant_id = v.grant_id, grant_version = v.version,
     grant_digest = v.digest, receipt_key = v.receipt_key, receipt = v.receipt, check_at = v.check_at
-FROM v, sequences_enrollment e, sequences_sequence s
+FROM v
+JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state || '' = 'active'
+JOIN sequences_sequence s ON s.id = v.sequence AND s.state = 'active' AND s.owner_id = v.person
 WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
-    AND sequences_message.state IN ('drafting', 'drafted')
-    AND e.id = sequences_message.enrollment_id AND e.state = 'active'
-    AND s.id = sequences_message.sequence_id AND s.state = 'active' AND s.owner_id = v.person
+    AND sequences_message.state || '' IN ('drafting', 'drafted')
     AND NOT EXISTS (
         SELECT 1 FROM sequences_suppression x
         WHERE x.organization_id = s.organization_id AND LOWER(x.email) = LOWER(sequences_message.to_address))

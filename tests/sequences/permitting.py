@@ -76,7 +76,7 @@ def stamp(message: Message, given: Permit) -> None:
     message.state = Message.State.SENDING
     message.permitted_at = message.sending_at = given.permitted_at
     message.permitted_to_id = given.ask.person_id
-    message.grant = given.grant
+    message.grant_id = given.grant.pk if given.grant else None
     message.grant_version = given.grant.version if given.grant else None
     message.grant_digest = given.grant_digest
     message.receipt_key = given.receipt_key

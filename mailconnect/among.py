@@ -1,7 +1,7 @@
 """Rows with one of thousands of ids, as one parameter: so long an IN list costs more to read than to answer."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db import connection
@@ -22,7 +22,7 @@ class Among(Func):
 
     output_field = BooleanField()
 
-    def __init__(self, field: str, values: Collection[Any]) -> None:
+    def __init__(self, field: str, values: Iterable[Any]) -> None:
         super().__init__(F(field))
         self.values = tuple(values)
 
