@@ -149,7 +149,7 @@ class Suppression(models.Model):
         BOUNCED = "bounced", "Address bounced"
         BY_HAND = "by_hand", "Entered by a colleague"
 
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="suppressions")
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="suppressions", db_index=False)
     email = models.EmailField("e-mail")
     reason = models.CharField(max_length=10, choices=Reason, default=Reason.BY_HAND)
     created_by = models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+")

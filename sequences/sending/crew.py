@@ -12,7 +12,7 @@ IDLE_SECONDS = 0.002  # between two rounds without a call under way
 # Where even the quickest call takes longer, threads wait for the network, and more of them do more. Where it does not,
 # they wait for each other: a few do all that there is to do.
 NEAR_SECONDS = 0.002
-THREADS_WHEN_NEAR = 4
+THREADS_WHEN_NEAR = 3
 
 logger = logging.getLogger(__name__)
 
