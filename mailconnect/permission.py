@@ -18,7 +18,7 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet
 
 from accounts.models import Organization, User
-from mailconnect import receipts
+from mailconnect import bulk, receipts
 from mailconnect.among import Among
 from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
@@ -300,8 +300,12 @@ class _Facts:
             self.used[grant] = self._used_today(grant) + 1
 
     def save_counts(self) -> None:
-        for grant, count in self.used.items():
-            DelegationGrant.objects.filter(pk=grant.pk).update(used_on=self._today(grant), used_count=count)
+        table = DelegationGrant._meta.db_table
+        bulk.run(
+            "id bigint, day date, count integer",
+            [(grant.pk, self._today(grant), count) for grant, count in self.used.items()],
+            f"UPDATE {table} SET used_on = v.day, used_count = v.count FROM v WHERE {table}.id = v.id",  # noqa: S608
+        )
 
     def _grants_for(self, asks: Sequence[Ask], grants: QuerySet[DelegationGrant]) -> dict[int, list[Grant]]:
         """Live grants by mailbox, of the people who ask; specific ones before those to the entire team."""
