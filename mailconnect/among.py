@@ -1,7 +1,7 @@
 """Rows with one of thousands of ids, as one parameter: so long an IN list costs more to read than to answer."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection
@@ -10,7 +10,7 @@ from django.db.models import BooleanField, F, Func
 from django.db.models.sql.compiler import SQLCompiler
 
 
-def among(values: Collection[Any]) -> tuple[str, Any]:
+def among(values: Iterable[Any]) -> tuple[str, Any]:
     """The part of a condition that follows the column's name, and its parameter."""
     if connection.vendor == "postgresql":
         return "= ANY(%s)", list(values)

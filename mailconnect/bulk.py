@@ -18,6 +18,8 @@ from django.db import connection as database
 from django.db.backends.utils import CursorWrapper
 from django.utils.dateparse import parse_datetime
 
+from mailconnect.among import among
+
 Row = tuple[Any, ...]
 
 
@@ -55,11 +57,11 @@ def _cursor() -> CursorWrapper:
 
 
 def in_list(ids: Iterable[int]) -> tuple[str, list[Any]]:
-    """A condition's right side for whole numbers, and its parameters."""
-    found = list(ids)
+    """As `among`, for whole numbers in a statement that `fetch` runs: in binary form."""
     if database.vendor == "postgresql":
-        return "= ANY(%b::bigint[])", [found]
-    return f"IN ({', '.join(['%s'] * len(found))})", found
+        return "= ANY(%b::bigint[])", [list(ids)]
+    condition, values = among(ids)
+    return condition, [values]
 
 
 def plain(value: Any) -> Any:
