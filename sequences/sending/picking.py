@@ -241,6 +241,7 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
             messages=earlier.get(pk, []),
         )
         for pk, sequence_id, state, position, due_at, created_at, is_suppressed, *candidate in values
+        # Asked here: as a condition it would send PostgreSQL through all that is due, instead of to these ids.
         if due_at and state == Enrollment.State.ACTIVE
     ]
 

@@ -82,18 +82,17 @@ def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
     """
     rows = [
         (
-            *(letter.message_id, letter.enrollment_id, letter.plan.sequence.pk, letter.mailbox.lease.epoch),
-            *(letter.draft_id, letter.internet_message_id, letter.conversation_id),
-            *(permit.permitted_at, permit.ask.person_id),
+            *(letter.message_id, letter.enrollment_id, letter.mailbox.lease.epoch, letter.draft_id),
+            *(letter.internet_message_id, letter.conversation_id, permit.permitted_at, permit.ask.person_id),
             *((permit.grant.pk, permit.grant.version) if permit.grant else (None, None)),
             *(permit.grant_digest, permit.receipt_key, permit.receipt, permit.permitted_at + LOOK_FOR_SENT),
         )
         for letter, permit in permitted
     ]
     stamped = bulk.run(
-        "id bigint, enrollment bigint, sequence bigint, epoch bigint, draft text, internet_id text, "
-        "conversation text, now timestamptz, person bigint, grant_id bigint, version integer, digest text, "
-        "receipt_key text, receipt text, check_at timestamptz",
+        "id bigint, enrollment bigint, epoch bigint, draft text, internet_id text, conversation text, "
+        "now timestamptz, person bigint, grant_id bigint, version integer, digest text, receipt_key text, "
+        "receipt text, check_at timestamptz",
         rows,
         _STAMP,
     )
@@ -262,8 +261,9 @@ UPDATE sequences_message SET
     grant_digest = v.digest, receipt_key = v.receipt_key, receipt = v.receipt, check_at = v.check_at
 FROM v
 JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state || '' = 'active'
-JOIN sequences_sequence s ON s.id = v.sequence AND s.state = 'active' AND s.owner_id = v.person
-WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
+JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state = 'active' AND s.owner_id = v.person
+WHERE sequences_message.id = v.id AND sequences_message.enrollment_id = v.enrollment
+    AND sequences_message.epoch = v.epoch
     AND sequences_message.state || '' IN ('drafting', 'drafted')
     AND NOT EXISTS (
         SELECT 1 FROM sequences_suppression x
