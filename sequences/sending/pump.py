@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, transaction
+from django.db import Error, InterfaceError, InternalError, OperationalError, transaction
 from django.db import connection as database
 from django.utils import timezone
 
@@ -124,7 +124,7 @@ class Pump:
         finally:
             self._crew.dismiss()
             if database.connection is not None and database.connection is self._session:
-                with suppress(DatabaseError):
+                with suppress(Error):  # it is gone, and its settings with it
                     queue.end_session()
         return self.tally
 

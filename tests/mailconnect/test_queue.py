@@ -9,7 +9,7 @@ import pytest
 from django.db import connections, transaction
 
 from accounts.models import Organization, User
-from mailconnect import bulk, queue
+from mailconnect import queue
 from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.models import MailConnection
 from mailconnect.queue import LEASE_SECONDS, Lease, Release
@@ -147,16 +147,3 @@ def test_gives_no_mailbox_to_two_of_eight_workers(organization: Organization, no
 
     assert len(taken) == 60
     assert set(taken.values()) == {1}
-
-
-@pytest.mark.postgres  # SQLite has no such settings
-def test_what_postgresql_is_told_for_a_worker_ends_with_it() -> None:
-    def told() -> list[str]:
-        names = ("idle_in_transaction_session_timeout", "enable_seqscan", "join_collapse_limit")
-        return [bulk.fetch(f"SHOW {name}")[0][0] for name in names]
-
-    usual = told()
-    queue.begin_session()
-    assert told() == ["10s", "off", "1"]
-    queue.end_session()
-    assert told() == usual

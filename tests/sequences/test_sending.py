@@ -3,16 +3,18 @@
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connections
 
 from accounts.models import Notification, User
+from mailconnect import bulk
 from mailconnect.models import DelegationGrant, FirstEmailApproval, MailConnection
 from sequences import first_emails
 from sequences.models import Enrollment, Message, Sequence, Step, Suppression
 from sequences.receipts import verify_all
-from sequences.sending import Pace, Pump
+from sequences.sending import Pace, Pump, picking
 from sequences.sending.pace import Breaker
 from tests.at_once import at_once
 from tests.sandbox_tenant import SandboxTenant
@@ -502,3 +504,66 @@ def test_gives_up_a_thread_whose_first_email_is_gone(
 
 def test_ends_by_itself_when_nothing_is_due(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
     assert pump().run(seconds=60).rounds < 10
+
+
+def test_leaves_only_in_the_name_of_whom_the_sequence_belongs_to(
+    tenant: SandboxTenant, mailbox: MailConnection, alice: User, bob: User, now: datetime
+) -> None:
+    """The pump knows a sequence for seconds; what is committed counts."""
+    DelegationGrant.objects.create(connection=mailbox, grantee=bob, granted_by=alice)
+    sequence = active_sequence(bob, mailbox)
+    enrolled(sequence, 3, now)
+
+    def goes_to_alice(point: str) -> None:
+        if point == "begin.after_commit":
+            Sequence.objects.update(owner=alice)
+
+    pump(observe=goes_to_alice).run(seconds=8)
+
+    assert set(Message.objects.exclude(permitted_to=None).values_list("permitted_to__email", flat=True)) <= {ALICE}
+    assert not set(verify_all())
+
+
+def test_an_enrollment_that_was_stopped_meanwhile_is_not_written(sequence: Sequence, now: datetime) -> None:
+    enrolled(sequence, 2, now)
+    (mailbox,) = picking.lease_mailboxes(uuid4(), picking.Memory(), now=now, limit=1)
+    places = picking.due_places([mailbox.id], now=now, limit=5)
+    stopped, goes_on = places[mailbox.id][sequence.pk]
+    Enrollment.objects.filter(pk=stopped).update(state=Enrollment.State.STOPPED, reason="unenrolled", due_at=None)
+
+    found = picking.due_enrollments({stopped: mailbox, goes_on: mailbox})
+
+    assert [one.id for one in found] == [goes_on]
+
+
+@pytest.mark.postgres  # SQLite has no such settings
+def test_postgresql_goes_by_index_while_a_pump_runs(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    def told() -> tuple[str, ...]:
+        names = ("idle_in_transaction_session_timeout", "enable_seqscan", "join_collapse_limit")
+        return tuple(bulk.fetch(f"SHOW {name}")[0][0] for name in names)
+
+    enrolled(sequence, 1, now)
+    usual, meanwhile = told(), set()
+
+    pump(observe=lambda point: meanwhile.add(told()) if point.endswith("_commit") else None).run(seconds=5)
+
+    assert meanwhile == {("10s", "off", "1")}
+    assert told() == usual
+
+
+@pytest.mark.postgres
+def test_ends_well_when_the_database_goes_away_last(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    enrolled(sequence, 1, now)
+    passed: list[str] = []
+
+    def cut_off_after_the_work() -> bool:
+        if passed[-1:] != ["release.after_commit"]:
+            return False
+        backend = connections["default"].connection.info.backend_pid
+        at_once(lambda: bulk.fetch("SELECT pg_terminate_backend(%s)", [backend]))
+        return True
+
+    tally = pump(observe=passed.append, stop=cut_off_after_the_work).run(seconds=5)
+
+    assert tally.accepted == 1
+    connections["default"].close()
