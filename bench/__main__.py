@@ -107,6 +107,7 @@ class Bench:
     def grow(self) -> None:
         for name, url in self.fresh.items():
             times: dict[int, float] = {}
+            sending: dict[int, float] = {}
             pages: dict[int, float] = {}
             for size in self.sizes:
                 self.measured("prepare", url, enrollments=size)
@@ -119,10 +120,23 @@ class Bench:
                 )
                 if size <= A_MILLION:
                     pages[size] = self._pages(name, url, size)
+                sending[size] = self._milliseconds_an_email(name, url, size)
             self._growth(f"finding work, {name}", times)
+            self._growth(f"the send path, {name}", sending)
             self._growth(f"the slowest page, {name}", pages, most=None)
             self._claimers(name, url)
             self._backlog(name, url, times[self.sizes[-1]])
+
+    def _milliseconds_an_email(self, name: str, url: str, size: int) -> float:
+        """Of the send path at 0 ms, from mailboxes of its own, among so many enrollments."""
+        self.standin.tell("faults")
+        rates = [
+            self.measured("send_path", url, emails=6000, mailboxes=500, in_flight=IN_FLIGHT)["per_second"]
+            for _ in range(ROUNDS)
+        ]
+        speed: float = statistics.median(rates)
+        self.table.say(f"send path among {size:,}, {name}", f"{speed:,.0f}/s")
+        return 1000 / speed
 
     def _growth(self, what: str, times: dict[int, float], *, most: float | None = 1.5) -> None:
         """Of the time, from the smallest to the largest: the exponent is 0 where size costs nothing, 1 where twice

@@ -10,6 +10,7 @@ from django.db import connection as database
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.models import Organization
 from bench import population
 from mailconnect import queue
 from mailconnect.models import MailConnection
@@ -26,8 +27,9 @@ LEASES_LAST = 3600  # while this measures
 def prepare(*, enrollments: int) -> int:
     """So many enrollments in all, over 1,000 mailboxes; returns how many there are."""
     now = timezone.now() - timedelta(hours=1)
-    sequences = list(Sequence.objects.order_by("pk"))
-    if sequences:
+    first = Sequence.objects.order_by("pk").first()
+    if first:
+        sequences = list(Sequence.objects.filter(organization=first.organization_id).order_by("pk"))
         people = population.Crowd(sequences[0].organization, [], [], sequences)
     else:
         people = population.crowd(mailboxes=MAILBOXES, now=now, tokens=False)
@@ -92,8 +94,10 @@ def _release(mailboxes: list[Mailbox], now: datetime) -> None:
 
 
 def _everybody_due() -> datetime:
+    """All mailboxes that `prepare` has made."""
     now = timezone.now()
-    MailConnection.objects.update(lease_owner=None, lease_until=None, due_at=now - timedelta(minutes=1))
+    everybody = MailConnection.objects.filter(organization=Organization.objects.order_by("pk")[0])
+    everybody.update(lease_owner=None, lease_until=None, due_at=now - timedelta(minutes=1))
     return now
 
 

@@ -12,6 +12,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from bench import population
+from mailconnect.models import MailConnection
 from sequences.models import Message
 from sequences.sending import Pace, Pump
 
@@ -35,7 +36,8 @@ def send_path(*, emails: int, mailboxes: int, in_flight: int) -> dict[str, float
     people = population.crowd(mailboxes=mailboxes, now=now, delegated=True)
     population.enroll(people, each=max(1, emails // mailboxes), due_at=now - timedelta(minutes=1))
     emails = mailboxes * max(1, emails // mailboxes)
-    # What a measurement before this one has sent is not looked after in this one's time.
+    # What a measurement before this one has sent is not looked after in this one's time, nor is anything else due.
+    MailConnection.objects.exclude(organization=people.organization).update(due_at=None)
     Message.objects.filter(check_at__isnull=False).update(state="sent", check_at=None)
     pace = Pace(per_minute=None, burst=8, settle_seconds=300.0, chance=random.Random(1))
     statements = Statements()
