@@ -220,12 +220,9 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
     if not chosen:
         return []
     earlier = _messages_of(chosen)
-    suppressed = Suppression.objects.annotate(lower=Lower("email")).filter(
-        organization=OuterRef("sequence__organization"), lower=Lower(OuterRef("candidate__email"))
-    )
     rows = Enrollment.objects.filter(Among("pk", chosen))
     names = ("pk", "sequence_id", "state", "next_position", "due_at", "created_at")
-    values = rows.annotate(suppressed=Exists(suppressed)).values_list(
+    values = rows.annotate(suppressed=_is_suppressed("candidate__email")).values_list(
         *names, "suppressed", *(f"candidate__{name}" for name in Addressee.__slots__)
     )
     return [
@@ -244,6 +241,23 @@ def due_enrollments(chosen: dict[int, Mailbox]) -> list[Due]:
         # Asked here: as a condition it would send PostgreSQL through all that is due, instead of to these ids.
         if due_at and state == Enrollment.State.ACTIVE
     ]
+
+
+def standing(message_ids: Collection[int]) -> dict[int, tuple[bool, bool]]:
+    """Per message: whether its enrollment is active, and whether its address is suppressed."""
+    if not message_ids:
+        return {}
+    rows = Message.objects.filter(Among("pk", message_ids)).annotate(suppressed=_is_suppressed("to_address"))
+    return {
+        pk: (state == Enrollment.State.ACTIVE, suppressed)
+        for pk, state, suppressed in rows.values_list("pk", "enrollment__state", "suppressed")
+    }
+
+
+def _is_suppressed(address: str) -> Exists:
+    """Of rows that have a sequence: whether `address`, a field, is suppressed in its organization."""
+    by_address = Suppression.objects.annotate(lower=Lower("email"))
+    return Exists(by_address.filter(organization=OuterRef("sequence__organization"), lower=Lower(OuterRef(address))))
 
 
 def _messages_of(enrollments: Iterable[int]) -> dict[int, list[Known]]:

@@ -24,7 +24,7 @@ from mailconnect import mailbox_settings, permission, queue
 from mailconnect.models import MailConnection
 from mailconnect.outbox import Kind, Outbox, Outcome, unobserved
 from mailconnect.permission import Permit
-from sequences.models import Enrollment, Message, Suppression
+from sequences.models import Message
 from sequences.sending import picking, settling
 from sequences.sending.batch import Batch
 from sequences.sending.crew import Crew
@@ -475,15 +475,10 @@ class Pump:
             self._outcomes.not_permitted(letter, refusal.reason)
 
     def _withdraw(self, letters: Sequence[Letter]) -> None:
-        if not letters:
-            return
-        rows = Enrollment.objects.in_bulk([letter.enrollment_id for letter in letters])
+        standing = picking.standing([letter.message_id for letter in letters])
         for letter in letters:
-            suppressed = Suppression.objects.filter(
-                organization=letter.plan.sequence.organization_id, email__iexact=letter.to_address
-            )
-            is_active = rows[letter.enrollment_id].state == Enrollment.State.ACTIVE
-            self._outcomes.withdrawn(letter, enrollment_active=is_active, suppressed=suppressed.exists())
+            is_active, is_suppressed = standing[letter.message_id]
+            self._outcomes.withdrawn(letter, enrollment_active=is_active, suppressed=is_suppressed)
 
     def _sent(self, letter: Letter, outcome: Outcome) -> None:
         letter.mailbox.open -= 1

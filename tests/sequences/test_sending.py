@@ -524,6 +524,27 @@ def test_leaves_only_in_the_name_of_whom_the_sequence_belongs_to(
     assert not set(verify_all())
 
 
+def test_what_was_withdrawn_while_it_was_drafted_is_ended(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    enrolled(sequence, 3, now)
+
+    def withdraw_two(point: str) -> None:
+        if point == "begin.after_commit":
+            Suppression.objects.create(organization=sequence.organization, email="CANDIDATE0@talent.example")
+            unenrolled = Enrollment.objects.filter(candidate__email="candidate1@talent.example")
+            unenrolled.update(state=Enrollment.State.STOPPED, reason="unenrolled", due_at=None)
+
+    pump(observe=withdraw_two).run(seconds=8)
+
+    assert [mail.to for mail in tenant.sent(ALICE, 1)] == [("candidate2@talent.example",)]
+    ended = Message.objects.filter(state=State.CANCELLED).order_by("to_address")
+    assert list(ended.values_list("reason", "enrollment__state", "enrollment__reason")) == [
+        ("suppressed", Enrollment.State.STOPPED, "suppressed"),
+        ("", Enrollment.State.STOPPED, "unenrolled"),
+    ]
+
+
 def test_an_enrollment_that_was_stopped_meanwhile_is_not_written(sequence: Sequence, now: datetime) -> None:
     enrolled(sequence, 2, now)
     (mailbox,) = picking.lease_mailboxes(uuid4(), picking.Memory(), now=now, limit=1)
