@@ -153,11 +153,14 @@ class Bench:
     def _claimers(self, name: str, url: str) -> None:
         """One claimer and eight: what they find, and that no lease was given twice."""
         rates = {}
+        self.measured("everybody_due", url)
         for count in (1, 8):
             with ThreadPoolExecutor(count) as pool:
                 waiting = [pool.submit(self.measured, "claim", url, seconds=3) for _ in range(count)]
                 found = [one.result() for one in waiting]
             leases = [tuple(lease) for one in found for lease in one["leases"]]
+            if not leases:
+                raise RuntimeError("Nothing was claimed.")
             if len(leases) != len(set(leases)):
                 raise RuntimeError("A lease was given twice.")
             rates[count] = sum(one["found"] for one in found) / 3

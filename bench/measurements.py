@@ -21,6 +21,7 @@ NAMED: dict[str, Callable[..., Any]] = {
     "backlog": finding.backlog,
     "vacuum": finding.vacuum,
     "find": finding.find,
+    "everybody_due": finding.everybody_due,
     "claim": finding.claim,
     "pages": pages.pages,
     "one_task_per_email": peers.one_task_per_email,
