@@ -36,7 +36,10 @@ def run(columns: str, rows: Sequence[Row], statement: str, *parameters: Any) -> 
         source, bound = f"SELECT * FROM unnest({arrays})", [list(column) for column in zip(*rows, strict=True)]
     else:
         one = f"({', '.join(['%s'] * len(kinds))})"
-        source, bound = f"VALUES {', '.join([one] * len(rows))}", _flat(kinds, rows)
+        # The limit tells the planner how few they are: it takes them for a million, and would first go through every
+        # row of a table to be quicker at finding these.
+        values = f"VALUES {', '.join([one] * len(rows))}"
+        source, bound = f"SELECT * FROM ({values}) LIMIT {len(rows)}", _flat(kinds, rows)
     return fetch(f"WITH v({', '.join(names)}) AS ({source}) {statement}", [*bound, *map(plain, parameters)])
 
 

@@ -221,7 +221,7 @@ def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
     )
 
 
-# (Where a state is compared as `state || ''` no index fits: PostgreSQL would go through all rows of that state.)
+# (No index fits `state || ''` and `owner_id + 0`: else all rows of that state, or owner, could be gone through.)
 #
 # As the sequence is now: a plan in memory may be older than a change of its mailboxes, and an enrollment in the queue
 # of one that the sequence no longer sends from would wait there for ever.
@@ -261,7 +261,7 @@ UPDATE sequences_message SET
     grant_digest = v.digest, receipt_key = v.receipt_key, receipt = v.receipt, check_at = v.check_at
 FROM v
 JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state || '' = 'active'
-JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state = 'active' AND s.owner_id = v.person
+JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state || '' = 'active' AND s.owner_id + 0 = v.person
 WHERE sequences_message.id = v.id AND sequences_message.enrollment_id = v.enrollment
     AND sequences_message.epoch = v.epoch
     AND sequences_message.state || '' IN ('drafting', 'drafted')
