@@ -26,10 +26,14 @@ LAST_START_SECONDS = 10
 # A worker that is frozen in the middle of a transaction keeps its rows from everybody, a revocation too.
 FROZEN_SECONDS = 10
 # How PostgreSQL finds what a worker asks for: a few hundred rows by their ids, in tables that grow by the second. With
-# statistics of an hour ago it would read and hash whole tables. Joins go in the order in which they are written.
+# statistics of an hour ago it would read and hash whole tables. Joins go in the order in which they are written. A row
+# that is looked at costs as much as a page: else, where it takes few rows of a table for fit, it compares them all with
+# each of the round's.
 _BY_INDEX = {
     "join_collapse_limit": "1",
     "max_parallel_workers_per_gather": "0",
+    "cpu_tuple_cost": "1",
+    "random_page_cost": "0.1",
     **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"), "off"),
 }
 _TABLE = MailConnection._meta.db_table

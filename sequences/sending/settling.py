@@ -82,7 +82,7 @@ def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
     """
     rows = [
         (
-            *(letter.message_id, letter.enrollment_id, letter.mailbox.lease.epoch, letter.draft_id),
+            *(letter.message_id, letter.mailbox.lease.epoch, letter.draft_id),
             *(letter.internet_message_id, letter.conversation_id, permit.permitted_at, permit.ask.person_id),
             *((permit.grant.pk, permit.grant.version) if permit.grant else (None, None)),
             *(permit.grant_digest, permit.receipt_key, permit.receipt, permit.permitted_at + LOOK_FOR_SENT),
@@ -90,7 +90,7 @@ def stamp(permitted: Sequence[tuple[Letter, Permit]]) -> set[int]:
         for letter, permit in permitted
     ]
     stamped = bulk.run(
-        "id bigint, enrollment bigint, epoch bigint, draft text, internet_id text, conversation text, "
+        "id bigint, epoch bigint, draft text, internet_id text, conversation text, "
         "now timestamptz, person bigint, grant_id bigint, version integer, digest text, receipt_key text, "
         "receipt text, check_at timestamptz",
         rows,
@@ -221,7 +221,8 @@ def hold_sequences(rows: Sequence[tuple[int, datetime, str]]) -> None:
     )
 
 
-# (No index fits `state || ''` and `owner_id + 0`: else all rows of that state, or owner, could be gone through.)
+# What a row depends on is asked in a subquery of its own: joined, all active rows could be gone through. (For the same
+# reason no index fits `state || ''`.)
 #
 # As the sequence is now: a plan in memory may be older than a change of its mailboxes, and an enrollment in the queue
 # of one that the sequence no longer sends from would wait there for ever.
@@ -238,10 +239,9 @@ SELECT v.enrollment, v.step, v.sequence, v.mailbox, v.key, v.state, '', v.to_add
     v.hash, v.reply_to, v.draft, '', '', '', v.epoch, 0, CASE WHEN v.state = 'drafting' THEN v.check_at END,
     v.now, '', '', ''
 FROM v
-JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state || '' = 'active' AND e.due_at IS NOT NULL
-    AND e.next_position = v.position
-JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state = 'active'
-WHERE true
+WHERE (
+    SELECT e.state = 'active' AND e.due_at IS NOT NULL AND e.next_position = v.position AND s.state = 'active'
+    FROM sequences_enrollment e JOIN sequences_sequence s ON s.id = e.sequence_id WHERE e.id = v.enrollment)
 ON CONFLICT (enrollment_id, step_id) DO UPDATE SET
     connection_id = excluded.connection_id, state = excluded.state,
     reason = CASE WHEN sequences_message.reason = 'redrafted' THEN 'redrafted' ELSE '' END,
@@ -260,14 +260,14 @@ UPDATE sequences_message SET
     permitted_at = v.now, permitted_to_id = v.person, grant_id = v.grant_id, grant_version = v.version,
     grant_digest = v.digest, receipt_key = v.receipt_key, receipt = v.receipt, check_at = v.check_at
 FROM v
-JOIN sequences_enrollment e ON e.id = v.enrollment AND e.state || '' = 'active'
-JOIN sequences_sequence s ON s.id = e.sequence_id AND s.state || '' = 'active' AND s.owner_id + 0 = v.person
-WHERE sequences_message.id = v.id AND sequences_message.enrollment_id = v.enrollment
-    AND sequences_message.epoch = v.epoch
+WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
     AND sequences_message.state || '' IN ('drafting', 'drafted')
-    AND NOT EXISTS (
-        SELECT 1 FROM sequences_suppression x
-        WHERE x.organization_id = s.organization_id AND LOWER(x.email) = LOWER(sequences_message.to_address))
+    AND (
+        SELECT e.state = 'active' AND s.state = 'active' AND s.owner_id = v.person AND NOT EXISTS (
+            SELECT 1 FROM sequences_suppression x
+            WHERE x.organization_id = s.organization_id AND LOWER(x.email) = LOWER(sequences_message.to_address))
+        FROM sequences_enrollment e JOIN sequences_sequence s ON s.id = e.sequence_id
+        WHERE e.id = sequences_message.enrollment_id)
 RETURNING sequences_message.id
 """
 _CHANGE = """

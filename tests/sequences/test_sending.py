@@ -1,10 +1,13 @@
 """Sending what is due."""
 
+import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.db import connections
 
@@ -570,6 +573,32 @@ def test_postgresql_goes_by_index_while_a_pump_runs(tenant: SandboxTenant, seque
 
     assert meanwhile == {("10s", "off", "1")}
     assert told() == usual
+
+
+@pytest.mark.postgres
+def test_no_round_goes_through_a_table(
+    tenant: SandboxTenant, alice: User, mailbox: MailConnection, now: datetime
+) -> None:
+    """Although PostgreSQL believes that few rows fit, and is tempted to compare them all with each of the round's."""
+    sequence, *_ = [active_sequence(alice, mailbox) for _ in range(10)]
+    enrolled(sequence, 200, now)
+    pump(pace=pace(burst=100)).run(seconds=0.2)
+    bulk.fetch("ANALYZE")
+    plans: dict[str, str] = {}
+
+    def explain(execute: Callable[..., Any], sql: str, params: Any, *others: Any) -> Any:
+        if "unnest" in sql:
+            explained = psycopg.Cursor(connections["default"].connection).execute(f"EXPLAIN {sql}", params)
+            plans[sql] = "\n".join(line for (line,) in explained)
+        return execute(sql, params, *others)
+
+    enrolled(sequence, 100, now)
+    with connections["default"].execute_wrapper(explain):
+        pump(pace=pace(burst=100)).run(seconds=0.2)
+
+    gone_through = re.compile(r"Scan using \w+ on sequences_[^\n]+\n(?! +Index Cond)")
+    assert any("INSERT INTO sequences_message" in sql for sql in plans)
+    assert [plan for plan in plans.values() if gone_through.search(plan)] == []
 
 
 @pytest.mark.postgres
