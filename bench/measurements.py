@@ -16,6 +16,8 @@ def migrate() -> None:
 NAMED: dict[str, Callable[..., Any]] = {
     "migrate": migrate,
     "send_path": sendpath.send_path,
+    "make_due": sendpath.make_due,
+    "send_due": sendpath.send_due,
     "a_day": sendpath.a_day,
     "prepare": finding.prepare,
     "backlog": finding.backlog,

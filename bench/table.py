@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -53,8 +54,9 @@ class Table:
     def markdown(self, seconds: float) -> str:
         command = ["git", "rev-parse", "--short", "HEAD"]
         commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+        command_line = " ".join(["python -m bench", *sys.argv[1:]])
         head = (
-            f"# Measurements\n\n`python -m bench` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}, "
+            f"# Measurements\n\n`{command_line}` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}, "
             f"{platform.machine()}, Python {platform.python_version()}, {seconds:.0f} s. Absolute figures are this "
             "machine's: compare ratios within one run.\n\n"
             "| what | ours | limit or peer | ratio | bar | |\n|---|---|---|---|---|---|\n"
