@@ -74,7 +74,7 @@ def _rate(waiting: Any, emails: int) -> float:
     give_up_at = time.monotonic() + 120
     while waiting.count() > emails - 10:
         time.sleep(0.02)
-    started, first = time.monotonic(), waiting.count()
+    first, started = waiting.count(), time.monotonic()
     while (left := waiting.count()) and time.monotonic() < give_up_at:
         time.sleep(0.05)
     return float(first - left) / (time.monotonic() - started)

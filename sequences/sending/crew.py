@@ -31,10 +31,9 @@ class Crew:
 
     @property
     def capacity(self) -> int:
-        """How many errands may be given and not yet collected: twice as many again as may be under way, so that no
-        thread waits for a round; more where they are done in no time, so that a round is shared by many. (Not more:
-        a permit lasts for seconds.)"""
-        return (8 if self._near else 3) * self.size
+        """How many errands may be given and not yet collected: as many again as may be under way, so that no thread
+        waits for a round; more where they are done in no time, so that a round is shared by many."""
+        return (8 if self._near else 2) * self.size
 
     @property
     def free(self) -> int:

@@ -136,22 +136,16 @@ class Pump:
             queue.begin_session()
             self._session = database.connection
         self._outcomes = Outcomes(self._pace, self._batch, self._clock())
-        self._collect()
-        is_ending = self._is_ending()
-        if is_ending:
+        if self._is_ending():
             self._unmake_waiting()
-        # The wire first: while this thread writes and plans, the crew has something to do.
+        else:
+            self._take_on_more()
         self._permit()
         self._give_errands()
-        self._commit()
-        if not is_ending:
-            self._give_errands()
-            self._take_on_more()
-
-    def _collect(self) -> None:
         busy = self._crew.out > self._crew.size // 4
         for errand, outcome in self._crew.collect(seconds=0.05, gather=GATHER_SECONDS if busy else 0.0):
             self._came_back(errand, outcome)
+        self._commit()
 
     def _goes_on(self, linger: bool) -> bool:
         if self._crew.out or self._mailboxes:
