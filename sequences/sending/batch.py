@@ -79,8 +79,10 @@ class Batch:
             )
         )
 
-    def look_later(self, letter: Letter, check_at: datetime | None, *, looks: int | None = None) -> None:
-        """It stays as it is until then."""
+    def look_later(
+        self, letter: Letter, check_at: datetime | None, *, looks: int | None = None, still: str = ""
+    ) -> None:
+        """It stays as it is until then; with `still`, where it is still in that state."""
         self.messages.append(
             MessageChange(
                 letter=letter,
@@ -88,6 +90,7 @@ class Batch:
                 reason=letter.reason,
                 check_at=check_at,
                 attempts=looks,
+                still=still,
             )
         )
 

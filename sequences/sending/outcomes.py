@@ -200,11 +200,11 @@ class Outcomes:
             self.batch.look_later(letter, max(self.now, restored_at + self.pace.cool_down), looks=0)
 
     def removed(self, letter: Letter, outcome: Outcome) -> None:
-        """Of the removal of a draft that is no longer wanted."""
+        """Of the removal of a draft that is no longer wanted. Its email may have begun anew meanwhile, with another."""
         done = outcome.kind == Kind.DONE
         if done:
             letter.draft_id = ""
-        self.batch.look_later(letter, None if done else self.now + REMOVE_AGAIN_AFTER)
+        self.batch.look_later(letter, None if done else self.now + REMOVE_AGAIN_AFTER, still=letter.state)
 
     def _follow(self, letter: Letter, finding: Finding) -> None:
         match finding.then:

@@ -1,6 +1,8 @@
 """Sending what is due."""
 
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,6 +23,7 @@ from sequences.sending import Pace, Pump, picking
 from sequences.sending.pace import Breaker
 from tests.at_once import at_once
 from tests.sandbox_tenant import SandboxTenant
+from tests.sequences.making import message_of
 from tests.sequences.outreach import active_sequence, connected, enrolled
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -573,6 +576,28 @@ def test_postgresql_goes_by_index_while_a_pump_runs(tenant: SandboxTenant, seque
 
     assert meanwhile == {("10s", "off", "1")}
     assert told() == usual
+
+
+def test_removing_an_old_draft_leaves_alone_what_has_begun_anew(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    """The draft of a refused email is removed slowly; meanwhile the email is allowed, drafted anew, and sent."""
+    [enrollment] = enrolled(sequence, 1, now)
+    old = {"reason": "not_connected", "draft_id": "gone", "check_at": now - timedelta(minutes=1)}
+    message_of(enrollment, sequence.steps.get(), State.REFUSED, now, **old)
+    on_its_way = threading.Event()
+
+    def observe(point: str) -> None:
+        if point == "remove.before":
+            assert on_its_way.wait(10)
+        elif point == "send.before":
+            on_its_way.set()
+            time.sleep(0.3)
+
+    pump(observe=observe).run(seconds=5)
+
+    assert len(tenant.sent(ALICE, 1)) == 1
+    assert states() == {State.ACCEPTED: 1}
 
 
 @pytest.mark.postgres
