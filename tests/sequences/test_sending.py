@@ -578,6 +578,21 @@ def test_postgresql_goes_by_index_while_a_pump_runs(tenant: SandboxTenant, seque
     assert told() == usual
 
 
+def test_nothing_begins_of_a_sequence_that_was_paused_after_it_was_planned(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    enrolled(sequence, 1, now)
+
+    def observe(point: str) -> None:
+        if point == "begin.before_commit":
+            Sequence.objects.filter(pk=sequence.pk).update(state=Sequence.State.PAUSED)
+
+    pump(observe=observe).run(seconds=2)
+
+    assert states() == Counter()
+    assert Enrollment.objects.get().due_at is not None
+
+
 def test_removing_an_old_draft_leaves_alone_what_has_begun_anew(
     tenant: SandboxTenant, sequence: Sequence, now: datetime
 ) -> None:
