@@ -17,17 +17,20 @@ SECONDS = 60.0
 
 
 def an_old_backup(stage: Stage, *, tell: bool = True) -> None:
-    """Back up while half has left, let the rest leave, restore, go on. `tell`: by `manage.py restored`."""
+    """Back up when a third has left, let the rest leave, restore, go on. `tell`: by `manage.py restored`.
+
+    Another third is under way then, and one has not begun: without a word of the restore, that is sent again.
+    """
     if not settings.SQLITE:
         return
     live = Path(settings.DATABASES["default"]["NAME"])
     backup = live.with_suffix(".backup")
     backup.unlink(missing_ok=True)
-    people = stage.crowd(mailboxes=8, each=6)
+    people = stage.crowd(mailboxes=8, each=9)
     stage.rows.append(Row("an old backup restored" if tell else "control: restored and not told", 0, people))
     stage.standin.tell("faults", latency=0.4)
     stage.crew.start(pump())
-    _until(lambda: oracle.unfinished(people.sequences) < 30)
+    _until(lambda: oracle.unfinished(people.sequences) < 54)
     copy_database(live, backup)
     _until(lambda: oracle.unfinished(people.sequences) == 0)
     stage.crew.end()
@@ -35,7 +38,7 @@ def an_old_backup(stage: Stage, *, tell: bool = True) -> None:
     for part in (live, live.with_name(live.name + "-wal"), live.with_name(live.name + "-shm")):
         part.unlink(missing_ok=True)
     backup.replace(live)
-    if oracle.unfinished(people.sequences) < 10:
+    if oracle.unfinished(people.sequences) < 30:
         raise RuntimeError("The backup is not old enough to prove anything.")
     if tell:
         call_command("restored", verbosity=0)

@@ -40,6 +40,12 @@ class Batch:
         }
         return [name for name, rows in named.items() if rows]
 
+    def leave_unbegun(self) -> list[Letter]:
+        """Nothing more is drafted: returns those whose drafting is not stored yet, and which wait in the queue."""
+        unbegun = [letter for letter in self.begun if letter.state == Message.State.DRAFTING]
+        self.begun = [letter for letter in self.begun if letter.state != Message.State.DRAFTING]
+        return unbegun
+
     def put_back(self, letter: Letter, due_at: datetime, reason: str = "") -> None:
         """Nothing of it was done: it waits in the queue, with the text that it has."""
         letter.draft_id = letter.replaces_draft

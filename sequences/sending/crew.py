@@ -13,6 +13,8 @@ IDLE_SECONDS = 0.002  # between two rounds without a call under way
 # they wait for each other: a few do all that there is to do.
 NEAR_SECONDS = 0.002
 THREADS_WHEN_NEAR = 3
+# A permit lasts for seconds: only where calls take less than this may more of them wait for a thread.
+QUICK_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +29,16 @@ class Crew:
         self._todo: SimpleQueue[Errand | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Errand, Outcome, float]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._near: bool | None = None  # not known yet
+        self._quickest: float | None = None  # of the last calls, in seconds; not known yet
 
     @property
     def capacity(self) -> int:
-        """How many errands may be given and not yet collected: as many again as may be under way, so that no thread
-        waits for a round; more where they are done in no time, so that a round is shared by many."""
-        return (8 if self._near else 2) * self.size
+        """How many errands may be given and not yet collected: twice as many again as may be under way, so that no
+        thread waits for a round; fewer where they are slow, more where they take no time, so that many share a round.
+        """
+        if self._quickest is None or self._quickest >= QUICK_SECONDS:
+            return 2 * self.size
+        return (8 if self._quickest < NEAR_SECONDS else 3) * self.size
 
     @property
     def free(self) -> int:
@@ -46,7 +51,7 @@ class Crew:
 
     def _hire(self) -> None:
         """As many threads as are of use. Daemons: a call that hangs must not keep the program alive for ever."""
-        useful = self.size if self._near is False else THREADS_WHEN_NEAR
+        useful = THREADS_WHEN_NEAR if self._quickest is None or self._quickest < NEAR_SECONDS else self.size
         while len(self._threads) < min(useful, self.size, self.out):
             thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
             self._threads.append(thread)
@@ -75,7 +80,7 @@ class Crew:
         return [(errand, outcome) for errand, outcome, _ in found]
 
     def _learn(self, quickest: float) -> None:
-        self._near = quickest < NEAR_SECONDS
+        self._quickest = quickest
         self._hire()
 
     def dismiss(self) -> None:

@@ -136,16 +136,21 @@ class Pump:
             queue.begin_session()
             self._session = database.connection
         self._outcomes = Outcomes(self._pace, self._batch, self._clock())
-        if self._is_ending():
+        self._collect()
+        is_ending = self._is_ending()
+        if is_ending:
             self._unmake_waiting()
-        else:
-            self._take_on_more()
+        # The wire first: while this thread writes and plans, the crew has something to do.
         self._permit()
-        self._give_errands()
+        self._commit()
+        if not is_ending:
+            self._give_errands()
+            self._take_on_more()
+
+    def _collect(self) -> None:
         busy = self._crew.out > self._crew.size // 4
         for errand, outcome in self._crew.collect(seconds=0.05, gather=GATHER_SECONDS if busy else 0.0):
             self._came_back(errand, outcome)
-        self._commit()
 
     def _goes_on(self, linger: bool) -> bool:
         if self._crew.out or self._mailboxes:
@@ -180,6 +185,8 @@ class Pump:
     def _give_up_all(self) -> None:
         """Our own fault. The leases run out, and what was under way is looked after: nothing stops for good."""
         logger.exception("A round of the pump broke; its %s mailboxes are left alone.", len(self._mailboxes))
+        with suppress(Exception):  # this may be what breaks
+            self._commit()
         self._mailboxes, self._batch = {}, Batch()
 
     # --- Finding work ----------------------------------------------------------------------------------------------
@@ -516,6 +523,8 @@ class Pump:
     def _unmake_waiting(self) -> None:
         for mailbox in self._mailboxes.values():
             self._unmake(mailbox)
+        for letter in self._batch.leave_unbegun():
+            letter.mailbox.open -= 1
 
     def _unmake(self, mailbox: Mailbox) -> None:
         """What has not begun goes back to where it waits; drafts that are there are taken up by the next lease."""

@@ -593,6 +593,17 @@ def test_nothing_begins_of_a_sequence_that_was_paused_after_it_was_planned(
     assert Enrollment.objects.get().due_at is not None
 
 
+def test_nothing_begins_once_it_is_told_to_end(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    enrolled(sequence, 3, now)
+
+    pump(stop=MailConnection.objects.filter(lease_owner__isnull=False).exists).run(seconds=5)
+
+    assert states() == Counter()
+    assert Enrollment.objects.filter(due_at__isnull=False).count() == 3
+    assert due(sequence)
+    assert MailConnection.objects.get().lease_owner is None
+
+
 def test_removing_an_old_draft_leaves_alone_what_has_begun_anew(
     tenant: SandboxTenant, sequence: Sequence, now: datetime
 ) -> None:

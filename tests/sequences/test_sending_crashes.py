@@ -167,6 +167,21 @@ def test_a_database_that_goes_away_for_a_moment_loses_nothing(
     assert Enrollment.objects.filter(state=Enrollment.State.FINISHED).count() == 10
 
 
+def test_a_round_that_breaks_keeps_what_is_known(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    enrolled(sequence, 1, now)
+    points: list[str] = []
+
+    def breaks_once(point: str) -> None:
+        points.append(point)
+        if point == "accept.before_commit" and points.count(point) == 1:
+            raise RuntimeError("broken")
+
+    pump(observe=breaks_once).run(seconds=10)
+
+    assert len(tenant.sent(ALICE, 1)) == 1
+    assert Message.objects.get().state == State.ACCEPTED
+
+
 @pytest.mark.parametrize("lost", ["row", "state"])
 def test_a_restored_database_sends_nothing_that_had_left(
     tenant: SandboxTenant, sequence: Sequence, now: datetime, lost: str
