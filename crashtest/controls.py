@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
+from django.db import connection as database
 from django.utils import timezone
 
 from crashtest import killing, oracle, restoring, revoking, scaled
 from crashtest.oracle import Verdict
 from crashtest.stage import Row, Stage
 from crashtest.workers import pump
-from mailconnect import bulk, queue
+from mailconnect import queue
 from mailconnect.microsoft.errors import MicrosoftError
 from mailconnect.microsoft.graph import Draft, GraphClient, graph_root
 from mailconnect.microsoft.wire import Wire
@@ -93,18 +94,14 @@ def leases_without_an_epoch() -> Iterator[None]:
     """Every lease of a mailbox has the same number, so that who wakes up late cannot be told from who took over."""
     if gone := [rule for rule in EPOCH_RULES if rule not in inspect.getsource(queue)]:
         raise RuntimeError(f"The queue no longer says {gone}: this control takes nothing out.")
-    fetch = bulk.fetch
 
-    def without(statement: str, parameters: Any = ()) -> Any:
+    def without(execute: Callable[..., Any], statement: str, *others: Any) -> Any:
         for rule, nothing in EPOCH_RULES.items():
             statement = statement.replace(rule, nothing)
-        return fetch(statement, parameters)
+        return execute(statement, *others)
 
-    bulk.fetch = without
-    try:
+    with database.execute_wrapper(without):
         yield
-    finally:
-        bulk.fetch = fetch
 
 
 @contextmanager

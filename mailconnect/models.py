@@ -123,7 +123,6 @@ class MailConnection(models.Model):
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state="connected"), name="connections_due"),
-            models.Index(fields=["organization", "state"], name="connections_of_organization"),
         ]
 
     def __str__(self) -> str:

@@ -86,9 +86,10 @@ def rest(connection_id: int, *, until: datetime) -> None:
     MailConnection.objects.filter(shorter, pk=connection_id).update(held_until=until, held_reason=OWN_LIMIT)
 
 
-def lease(owner: UUID, *, now: datetime, limit: int) -> list[Lease]:
+def lease(owner: UUID, *, now: datetime, limit: int, columns: Sequence[str] = ()) -> dict[Lease, MailConnection]:
     """Take the connected mailboxes that are due and that nobody works on, the longest waiting first.
 
+    Returns their rows as they are under the lease, with these columns (others are read when they are asked for).
     `due_at` becomes the end of the lease: if its holder dies, the mailbox is due again then. A lease that ends later
     than any could was given before the database's clock was set back: it counts as ended.
     """
@@ -103,12 +104,12 @@ def lease(owner: UUID, *, now: datetime, limit: int) -> list[Lease]:
         which = f"= ANY(ARRAY({chosen} FOR NO KEY UPDATE SKIP LOCKED))"
     else:
         which = f"IN ({chosen})"
-    taken = bulk.fetch(
+    taken = MailConnection.objects.raw(
         f"UPDATE {_TABLE} SET lease_owner = %s, lease_until = {until}, due_at = {until}, "
-        f"lease_epoch = lease_epoch + 1 WHERE id {which} RETURNING id, lease_epoch",
+        f"lease_epoch = lease_epoch + 1 WHERE id {which} RETURNING {', '.join(('id', 'lease_epoch', *columns))}",
         [owner if database.vendor == "postgresql" else owner.hex, bulk.plain(now), limit],
     )
-    return [Lease(connection_id, owner, epoch, started) for connection_id, epoch in taken]
+    return {Lease(row.pk, owner, row.lease_epoch, started): row for row in taken}
 
 
 def fence(leases: Iterable[Lease]) -> set[int]:

@@ -178,20 +178,17 @@ class Memory:
 
 
 def lease_mailboxes(owner: UUID, memory: Memory, *, now: datetime, limit: int) -> list[Mailbox]:
-    leases = {lease.connection_id: lease for lease in queue.lease(owner, now=now, limit=limit)}
-    if not leases:
-        return []
-    rows = list(MailConnection.objects.only(*_OF_MAILBOX).filter(Among("pk", leases)))
-    memory.introduce(rows)
+    leased = queue.lease(owner, now=now, limit=limit, columns=_OF_MAILBOX)
+    memory.introduce(leased.values())
     return [
         Mailbox(
-            lease=leases[row.pk],
+            lease=lease,
             connection=row,
             held_until=row.held_until,
             held_reason=row.held_reason,
             failures=row.failures,
         )
-        for row in rows
+        for lease, row in leased.items()
     ]
 
 

@@ -27,7 +27,7 @@ def mailbox(alice: User, now: datetime) -> MailConnection:
 
 
 def take(now: datetime, limit: int = 10) -> list[Lease]:
-    return queue.lease(uuid4(), now=now, limit=limit)
+    return list(queue.lease(uuid4(), now=now, limit=limit))
 
 
 def give_back(lease: Lease, due_at: datetime | None) -> None:
