@@ -45,20 +45,21 @@ class Rules:
     absence_is_no_proof: bool = True  # not found does not mean not sent
     key_on_the_draft: bool = True  # the message can be recognised
     whole_mailbox: bool = True  # its owner may have moved the copy
+    only_what_was_read: bool = True  # what came of a refused message's old draft is written where it is still refused
 
 
 class Item(NamedTuple):
     """A message in the mailbox. `left`: how long Microsoft may still take for what comes next."""
 
-    place: str  # drafts, submitted (looks like a draft), sent, moved
+    place: str  # drafts, submitted (looks like a draft), sent, moved, deleted
     visible: bool = False  # to the search
     left: int = SETTLE
 
 
 class Request(NamedTuple):
     worker: int  # GONE once it was killed: nobody hears the answer
-    verb: str
-    item: int
+    verb: str  # create, send, remove
+    item: int  # to be sent or removed; a draft is created in its place
     age: int = 0
 
 
@@ -69,6 +70,7 @@ class Worker(NamedTuple):
     allowed: bool = True  # the permission, as read when claiming
     permit_age: int = 0
     made: int = -1  # the draft that its request created
+    replaces: int = -1  # the draft of an earlier attempt
 
 
 class World(NamedTuple):
@@ -85,6 +87,7 @@ class World(NamedTuple):
     crashes_left: int = 2
     adopted: bool = False  # after the cool-down, as never submitted: once
     person: bool = True  # may still decide about `unknown`
+    anew: bool = False  # refused, it may begin anew: once
     fault: str = ""
 
 
@@ -112,6 +115,8 @@ def explore(rules: Rules, start: World, *, most: int = 2_000_000) -> tuple[int, 
 
 
 def _fault(world: World) -> str:
+    if world.state == "refused" and world.submissions:
+        return world.fault or "called refused, although it left"
     if world.state == "sent" and not world.submissions and all(worker.at == "idle" for worker in world.workers):
         return world.fault or "lost: called sent, never submitted"
     return world.fault
@@ -127,7 +132,7 @@ def _trace(world: World, came_from: dict[World, tuple[World, str] | None]) -> li
 
 def _trace_to_stuck(came_from: dict[World, tuple[World, str] | None], before: dict[World, list[World]]) -> list[str]:
     """A world from which no end can be reached any more is a lost message."""
-    ends = [world for world in came_from if world.state in FINAL and not world.rows]
+    ends = [world for world in came_from if world.state in FINAL and not world.rows and not world.anew]
     alive = set(ends)
     queue = deque(ends)
     while queue:
@@ -143,7 +148,12 @@ def _trace_to_stuck(came_from: dict[World, tuple[World, str] | None], before: di
 
 def steps(world: World, rules: Rules) -> Iterator[Step]:
     """Everything that can happen next; nothing more once it has ended and nobody is at work."""
-    if world.state in FINAL and not world.requests and all(worker.at == "idle" for worker in world.workers):
+    if (
+        world.state in FINAL
+        and not world.anew
+        and not world.requests
+        and all(worker.at == "idle" for worker in world.workers)
+    ):
         return
     for number, worker in enumerate(world.workers):
         yield from _worker_steps(world, rules, number, worker)
@@ -161,7 +171,8 @@ def steps(world: World, rules: Rules) -> Iterator[Step]:
 
 def _worker_steps(world: World, rules: Rules, number: int, worker: Worker) -> Iterator[Step]:
     if worker.at == "idle":
-        if (not world.lease_left or not rules.lease) and world.state not in FINAL | {"unknown"}:
+        waits = world.anew or world.state not in FINAL | {"unknown"}
+        if waits and (not world.lease_left or not rules.lease):
             yield f"W{number} claims the mailbox, reads {world.state}", _claimed(world, rules, number)
         return
     act = ACTS.get((worker.at, worker.known)) or ACTS[worker.at, ""]
@@ -201,8 +212,6 @@ def _commit(world: World, rules: Rules, number: int, state: str, then: str, *, d
     if rules.lease and rules.epoch and not worker.holds:
         return _at(world, number, Worker())
     after = world._replace(state=state, since=0, draft=world.draft if draft is None else draft)
-    if state == "refused" and world.submissions:
-        after = after._replace(fault="called refused, although it left")
     if state == "unknown" and world.submissions:
         after = after._replace(fault="unknown, although it left and could be found")
     if state in FINAL and world.rows:
@@ -227,8 +236,19 @@ def _begin_drafting(world: World, rules: Rules, number: int) -> Iterator[Step]:
     yield "commits drafting", _commit(world, rules, number, "drafting", "creates")
 
 
+def _begin_anew(world: World, rules: Rules, number: int) -> Iterator[Step]:
+    """It was refused and may leave now. Its old draft is removed meanwhile: nobody waits for that."""
+    if world.items[world.draft].place == "drafts" and not any(one.verb == "remove" for one in world.requests):
+        asked = (*world.requests, Request(number, "remove", world.draft))
+        yield "starts the request to remove the old draft", world._replace(requests=asked)
+    after = _commit(world._replace(anew=False), rules, number, "drafting", "creates")
+    if after.state == "drafting":
+        after = _at(after, number, after.workers[number]._replace(replaces=world.draft))
+    yield "begins anew, commits drafting", after
+
+
 def _start_create(world: World, rules: Rules, number: int) -> Iterator[Step]:
-    yield "starts the request to create", _started(world, number, "create", -1)
+    yield "starts the request to create", _started(world, number, "create", world.workers[number].replaces)
 
 
 def _started(world: World, number: int, verb: str, item: int) -> World:
@@ -274,7 +294,10 @@ def _accept(world: World, rules: Rules, number: int) -> Iterator[Step]:
 
 
 def _undo(world: World, rules: Rules, number: int) -> Iterator[Step]:
-    yield "commits drafted: surely not sent", _commit(world, rules, number, "drafted", "looks")
+    if world.items[world.draft].place == "deleted":
+        yield "commits planned: there is no such draft", _commit(world, rules, number, "planned", "looks")
+    else:
+        yield "commits drafted: surely not sent", _commit(world, rules, number, "drafted", "looks")
 
 
 def _repeat(world: World, rules: Rules, number: int) -> Iterator[Step]:
@@ -291,6 +314,13 @@ def _reconcile_draft(world: World, rules: Rules, number: int) -> Iterator[Step]:
         yield "finds no draft, commits planned", _commit(world, rules, number, "planned", "looks")
     else:
         yield "finds no draft yet", _at(world, number, Worker())
+
+
+def _without_draft(world: World, index: int) -> World:
+    if index < 0 or world.items[index].place != "drafts":
+        return world
+    gone = world.items[index]._replace(place="deleted", visible=True, left=0)
+    return world._replace(items=(*world.items[:index], gone, *world.items[index + 1 :]))
 
 
 def _reconcile_sent(world: World, rules: Rules, number: int) -> Iterator[Step]:
@@ -322,6 +352,7 @@ def _found(world: World, rules: Rules) -> int | None:
         return None
     places = ("sent", "moved") if rules.whole_mailbox else ("sent",)
     seen = [(item.place not in places, index) for index, item in enumerate(world.items) if item.visible]
+    seen = [(draft, index) for draft, index in seen if world.items[index].place != "deleted"]
     if not rules.whole_mailbox:
         seen = [(draft, index) for draft, index in seen if world.items[index].place != "moved"]
     return min(seen)[1] if seen else None
@@ -331,6 +362,7 @@ Act = Callable[[World, Rules, int], Iterator[Step]]
 ACTS: dict[tuple[str, str], Act] = {
     ("looks", "due"): _plan,
     ("looks", "planned"): _begin_drafting,
+    ("looks", "refused"): _begin_anew,
     ("looks", "drafting"): _reconcile_draft,
     ("looks", "drafted"): _permit,
     ("looks", "sending"): _reconcile_sent,
@@ -351,13 +383,29 @@ ACTS: dict[tuple[str, str], Act] = {
 def _network_steps(world: World, rules: Rules) -> Iterator[Step]:
     for index, request in enumerate(world.requests):
         rest = world._replace(requests=world.requests[:index] + world.requests[index + 1 :])
+        if request.verb == "remove":
+            yield "the old draft is removed", _removed(_without_draft(rest, request.item), rules, request)
+            yield "the request to remove the old draft is lost", rest
+            continue
         who = f"W{request.worker}'s request to {request.verb}" if request.worker != GONE else "the orphaned request"
+        if request.verb == "send" and world.items[request.item].place == "deleted":
+            yield f"{who} finds no such draft", _answered(rest, rules, request, "was refused")
+            continue
         done = _done(rest, request)
         yield f"{who} is done and answered", _answered(done, rules, request, f"has {request.verb}")
         yield f"{who} is done, the answer lost", _answered(done, rules, request, "has no answer")
         yield f"{who} is lost", _answered(rest, rules, request, "has no answer")
         if request.verb == "send":
             yield f"{who} is throttled", _answered(rest, rules, request, "was refused")
+
+
+def _removed(world: World, rules: Rules, request: Request) -> World:
+    """Its worker writes down that the draft is gone, in the state that it has read."""
+    if request.worker == GONE or (rules.epoch and not world.workers[request.worker].holds):
+        return world
+    if rules.only_what_was_read and world.state != "refused":
+        return world
+    return world._replace(state="refused", since=0)
 
 
 def _answered(world: World, rules: Rules, request: Request, at: str) -> World:
@@ -374,6 +422,7 @@ def _answered(world: World, rules: Rules, request: Request, at: str) -> World:
 def _done(world: World, request: Request) -> World:
     """Microsoft does as it is told. It takes a second request to send as a second mail: no page says otherwise."""
     if request.verb == "create":
+        world = _without_draft(world, request.item)
         return world._replace(items=(*world.items, Item("drafts")))
     items = list(world.items)
     if items[request.item].place == "drafts":

@@ -2,30 +2,35 @@
 
 import pytest
 
-from tests.protocol_model import Rules, World, explore, names, without
+from tests.protocol_model import Item, Rules, World, explore, names, without
 
 KEPT = World(crashes_left=1)
 REVOCABLE = World(crashes_left=1, permission="live")
+REFUSED = World(state="refused", draft=0, items=(Item("drafts", visible=True, left=0),), anew=True, crashes_left=1)
 TWICE = "submitted twice"
 LATE = "a request started after the revocation had returned"
+MISCALLED = "called refused, although it left"
+LOST = "lost: called sent, never submitted"
 MISTAKEN = "unknown, although it left and could be found"
 
-# Without the rule, what goes wrong; first where the permission is kept, then where it may be revoked.
+# Without the rule, what goes wrong: where the permission is kept, where it may be revoked at any moment, and where a
+# message that was refused begins anew.
 FAULTS = {
-    "state_before_call": (TWICE, LATE),
-    "answer_before_end": ("lost: called sent, never submitted", "lost: called sent, never submitted"),
-    "lease": (TWICE, "called refused, although it left"),
-    "epoch": (TWICE, "called refused, although it left"),
-    "one_message_per_step": (TWICE, ""),
-    "permit_in_transaction": ("", LATE),
-    "permit_age": (TWICE, LATE),
-    "drain": ("", LATE),
-    "reconcile_before_repeat": (TWICE, "called refused, although it left"),
-    "long_cool_down": (MISTAKEN, MISTAKEN),
-    "adopt_only_unsubmitted": (TWICE, LATE),
-    "absence_is_no_proof": (TWICE, LATE),
-    "key_on_the_draft": (MISTAKEN, MISTAKEN),
-    "whole_mailbox": (MISTAKEN, MISTAKEN),
+    "state_before_call": (TWICE, LATE, TWICE),
+    "answer_before_end": (LOST, LOST, LOST),
+    "lease": (TWICE, MISCALLED, TWICE),
+    "epoch": (TWICE, MISCALLED, TWICE),
+    "one_message_per_step": (TWICE, "", ""),
+    "permit_in_transaction": ("", LATE, ""),
+    "permit_age": (TWICE, LATE, TWICE),
+    "drain": ("", LATE, ""),
+    "reconcile_before_repeat": (TWICE, MISCALLED, TWICE),
+    "long_cool_down": (MISTAKEN, MISTAKEN, MISTAKEN),
+    "adopt_only_unsubmitted": (TWICE, LATE, TWICE),
+    "absence_is_no_proof": (TWICE, LATE, TWICE),
+    "key_on_the_draft": (MISTAKEN, MISTAKEN, MISTAKEN),
+    "whole_mailbox": (MISTAKEN, MISTAKEN, MISTAKEN),
+    "only_what_was_read": ("", "", MISCALLED),
 }
 
 
@@ -34,6 +39,7 @@ FAULTS = {
     [
         pytest.param(KEPT, id="permission kept"),
         pytest.param(REVOCABLE, id="permission revoked at any moment"),
+        pytest.param(REFUSED, id="refused before, begins anew"),
         pytest.param(World(crashes_left=2), id="two crashes", marks=pytest.mark.slow),
     ],
 )
@@ -50,7 +56,7 @@ def test_reaches_no_fault_whatever_happens_when(start: World) -> None:
     [
         pytest.param(rule, start, fault, id=f"{rule}, {name}")
         for rule, faults in FAULTS.items()
-        for start, name, fault in zip([KEPT, REVOCABLE], ["kept", "revocable"], faults, strict=True)
+        for start, name, fault in zip([KEPT, REVOCABLE, REFUSED], ["kept", "revocable", "anew"], faults, strict=True)
         if fault
     ],
 )
