@@ -17,9 +17,9 @@ SECONDS = 60.0
 
 
 def an_old_backup(stage: Stage, *, tell: bool = True) -> None:
-    """Back up when a third has left, let the rest leave, restore, go on. `tell`: by `manage.py restored`.
+    """Back up when a quarter has left, let the rest leave, restore, go on. `tell`: by `manage.py restored`.
 
-    Another third is under way then, and one has not begun: without a word of the restore, that is sent again.
+    A third more has not begun then: without a word of the restore, that is sent again.
     """
     if not settings.SQLITE:
         return

@@ -13,8 +13,9 @@ IDLE_SECONDS = 0.002  # between two rounds without a call under way
 # they wait for each other: a few do all that there is to do.
 NEAR_SECONDS = 0.002
 THREADS_WHEN_NEAR = 3
-# A permit lasts for seconds: only where calls take less than this may more of them wait for a thread.
+# A permit lasts for seconds: only where calls usually take less than this may more of them wait for a thread.
 QUICK_SECONDS = 0.5
+UNKNOWN_SECONDS = 2 * QUICK_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +30,23 @@ class Crew:
         self._todo: SimpleQueue[Errand | None] = SimpleQueue()
         self._done: SimpleQueue[tuple[Errand, Outcome, float]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._quickest: float | None = None  # of the last calls, in seconds; not known yet
+        # What calls take: of the last ones the quickest (none: not known yet), and the mean of about as many as may be
+        # under way.
+        self._quickest: float | None = None
+        self._usual = UNKNOWN_SECONDS
 
     @property
     def capacity(self) -> int:
         """How many errands may be given and not yet collected: twice as many again as may be under way, so that no
         thread waits for a round; fewer where they are slow, more where they take no time, so that many share a round.
         """
-        if self._quickest is None or self._quickest >= QUICK_SECONDS:
-            return 2 * self.size
-        return (8 if self._quickest < NEAR_SECONDS else 3) * self.size
+        if self._is_near:
+            return 8 * self.size
+        return (3 if self._usual < QUICK_SECONDS else 2) * self.size
+
+    @property
+    def _is_near(self) -> bool:
+        return self._quickest is not None and self._quickest < NEAR_SECONDS
 
     @property
     def free(self) -> int:
@@ -51,7 +59,7 @@ class Crew:
 
     def _hire(self) -> None:
         """As many threads as are of use. Daemons: a call that hangs must not keep the program alive for ever."""
-        useful = THREADS_WHEN_NEAR if self._quickest is None or self._quickest < NEAR_SECONDS else self.size
+        useful = THREADS_WHEN_NEAR if self._quickest is None or self._is_near else self.size
         while len(self._threads) < min(useful, self.size, self.out):
             thread = threading.Thread(target=self._work, daemon=True, name=f"crew-{len(self._threads)}")
             self._threads.append(thread)
@@ -76,6 +84,7 @@ class Crew:
         self.out -= len(found)
         # What never came as far as Microsoft (a lapsed permit, no token) takes no time, and tells nothing.
         if answered := [took for _, outcome, took in found if outcome.kind in (Kind.DONE, Kind.REFUSED)]:
+            self._usual += (sum(answered) - len(answered) * self._usual) / max(self.size, len(answered))
             self._learn(min(answered))
         return [(errand, outcome) for errand, outcome, _ in found]
 

@@ -9,6 +9,7 @@ import gc
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,6 +102,7 @@ class Pump:
         self._owner = uuid4()
         self._outbox = Outbox(observe=observe)
         self._crew = Crew(self._outbox, in_flight)
+        self._came: deque[tuple[Errand, Outcome]] = deque()  # of the crew, and not yet looked at
         self._mailboxes: dict[int, Mailbox] = {}
         self._memory = picking.Memory()
         self._batch = Batch()
@@ -136,21 +138,22 @@ class Pump:
             queue.begin_session()
             self._session = database.connection
         self._outcomes = Outcomes(self._pace, self._batch, self._clock())
-        self._collect()
-        is_ending = self._is_ending()
-        if is_ending:
+        busy = self._crew.out > self._crew.size // 4
+        self._came += self._crew.collect(seconds=0.05, gather=GATHER_SECONDS if busy else 0.0)
+        self._take_in()
+        if self._is_ending():
             self._unmake_waiting()
-        # The wire first: while this thread writes and plans, the crew has something to do.
-        self._permit()
-        self._commit()
-        if not is_ending:
+            self._commit()
+        else:
+            # The wire first: while this thread writes and plans, the crew has something to do.
+            self._permit()
+            self._commit()
             self._give_errands()
             self._take_on_more()
 
-    def _collect(self) -> None:
-        busy = self._crew.out > self._crew.size // 4
-        for errand, outcome in self._crew.collect(seconds=0.05, gather=GATHER_SECONDS if busy else 0.0):
-            self._came_back(errand, outcome)
+    def _take_in(self) -> None:
+        while self._came:
+            self._came_back(*self._came.popleft())
 
     def _goes_on(self, linger: bool) -> bool:
         if self._crew.out or self._mailboxes:
@@ -186,7 +189,9 @@ class Pump:
         """Our own fault. The leases run out, and what was under way is looked after: nothing stops for good."""
         logger.exception("A round of the pump broke; its %s mailboxes are left alone.", len(self._mailboxes))
         with suppress(Exception):  # this may be what breaks
-            self._commit()
+            self._take_in()
+            self._batch.leave_unbegun()
+            self._commit(closes=False)
         self._mailboxes, self._batch = {}, Batch()
 
     # --- Finding work ----------------------------------------------------------------------------------------------
@@ -310,7 +315,12 @@ class Pump:
     def _take_up(self, letter: Letter, now: datetime) -> None:
         """A draft that has waited goes on to its permit, if mail may leave from the mailbox now."""
         mailbox = letter.mailbox
-        opens = opening(letter.plan, mailbox.connection, letter.candidate_zone, now)
+        try:
+            opens = opening(letter.plan, mailbox.connection, letter.candidate_zone, now)
+        except ValueError:  # there is no such window, or it never opens: planning says so
+            letter.replaces_draft = letter.draft_id
+            self._put_back(letter)
+            return
         has_room = self._pace.room(mailbox.connection, now) > len(mailbox.drafted)
         if opens == now and has_room and not mailbox.connection.is_away(now) and not _is_held(mailbox, now):
             mailbox.drafted.append(letter)
@@ -324,8 +334,8 @@ class Pump:
         self._send_for(letter.mailbox, call, partial(self._found, letter), partial(self._each_later, [letter]))
 
     def _found(self, letter: Letter, outcome: Outcome) -> None:
-        surplus = self._outcomes.found(letter, outcome, line_stands=self._line_stands(letter))
         letter.mailbox.open -= 1
+        surplus = self._outcomes.found(letter, outcome, line_stands=self._line_stands(letter))
         self.tally.settled += 1
         if surplus:
             mailbox = letter.mailbox
@@ -541,9 +551,9 @@ class Pump:
 
     # --- Writing ---------------------------------------------------------------------------------------------------
 
-    def _commit(self) -> None:
-        """Write what this round has found, and give back the mailboxes that have come to rest."""
-        closing = [mailbox for mailbox in self._mailboxes.values() if mailbox.open == 0]
+    def _commit(self, *, closes: bool = True) -> None:
+        """Write what has been found and planned, and (if it `closes`) give back the mailboxes that are at rest."""
+        closing = [mailbox for mailbox in self._mailboxes.values() if closes and mailbox.open == 0]
         batch = self._batch
         contents = batch.contents() + (["release"] if closing else [])
         if not contents:

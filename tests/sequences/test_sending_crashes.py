@@ -19,6 +19,7 @@ from mailconnect import ending, queue
 from mailconnect.models import MailConnection
 from sequences.models import Enrollment, Message, Sequence
 from tests.sandbox_tenant import SandboxTenant
+from tests.sequences.making import message_of
 from tests.sequences.outreach import active_sequence, connected, enrolled
 from tests.sequences.test_sending import ALICE, pump
 
@@ -45,6 +46,18 @@ def send_in_rounds(tenant: SandboxTenant, now: datetime, *minutes: float) -> Non
     for each in minutes:
         tenant.settle()
         pump(clock=later(now, minutes=each)).run(seconds=10)
+
+
+def breaks_once(where: str) -> Callable[[str], None]:
+    """An observer that breaks the round in which this point is first reached."""
+    reached: list[str] = []
+
+    def observe(point: str) -> None:
+        if point == where and not reached:
+            reached.append(point)
+            raise RuntimeError("broken")
+
+    return observe
 
 
 class Sleeper:
@@ -169,17 +182,46 @@ def test_a_database_that_goes_away_for_a_moment_loses_nothing(
 
 def test_a_round_that_breaks_keeps_what_is_known(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
     enrolled(sequence, 1, now)
-    points: list[str] = []
 
-    def breaks_once(point: str) -> None:
-        points.append(point)
-        if point == "accept.before_commit" and points.count(point) == 1:
-            raise RuntimeError("broken")
-
-    pump(observe=breaks_once).run(seconds=10)
+    pump(observe=breaks_once("accept.before_commit")).run(seconds=10)
 
     assert len(tenant.sent(ALICE, 1)) == 1
     assert Message.objects.get().state == State.ACCEPTED
+
+
+def test_a_round_that_breaks_begins_nothing_and_keeps_its_mailboxes(
+    tenant: SandboxTenant, alice: User, sequence: Sequence, now: datetime
+) -> None:
+    """They are due again when their leases run out: at once, the round would break again and again."""
+    enrolled(sequence, 3, now)
+    (signed_in,) = tenant.crowd(1)
+    owner = User.objects.create_user(signed_in.address, organization=alice.organization)
+    at_rest = connected(owner, tenant, now, signed_in)
+    queue.ring([at_rest.pk], at=now)
+
+    pump(observe=breaks_once("begin.before_commit")).run(seconds=2)
+
+    assert not Message.objects.exists()
+    assert Enrollment.objects.filter(due_at__isnull=False).count() == 3
+    assert MailConnection.objects.filter(lease_owner__isnull=False).count() == 2
+
+
+def test_an_impossible_window_stops_no_other(
+    tenant: SandboxTenant, alice: User, mailbox: MailConnection, sequence: Sequence, now: datetime
+) -> None:
+    """Its email was drafted before."""
+    (drafted,) = enrolled(sequence, 1, now)
+    message_of(drafted, sequence.steps.get(), State.DRAFTED, now, draft_id="old")
+    Enrollment.objects.update(due_at=None)
+    enrolled(active_sequence(alice, mailbox), 2, now)
+    Sequence.objects.filter(pk=sequence.pk).update(window_days="9")
+
+    pump().run(seconds=5)
+
+    assert len(tenant.sent(ALICE, 2)) == 2
+    drafted.refresh_from_db()
+    assert drafted.due_at
+    assert drafted.due_at > now + timedelta(minutes=30)
 
 
 @pytest.mark.parametrize("lost", ["row", "state"])
