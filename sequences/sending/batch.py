@@ -47,8 +47,8 @@ class Batch:
         return unbegun
 
     def put_back(self, letter: Letter, due_at: datetime, reason: str = "") -> None:
-        """Nothing of it was done: it waits in the queue, with the text that it has."""
-        letter.draft_id = letter.replaces_draft
+        """It waits in the queue, with the text that it has; a draft that is there is replaced by its next one."""
+        letter.replaces_draft = letter.draft_id = letter.draft_id or letter.replaces_draft
         self.messages.append(MessageChange(letter=letter, state=Message.State.PLANNED, reason=reason))
         self.enrollments.append(
             EnrollmentChange(

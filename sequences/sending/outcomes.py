@@ -157,7 +157,6 @@ class Outcomes:
     def withdrawn(self, letter: Letter, *, enrollment_active: bool, suppressed: bool) -> None:
         """Its sequence was paused, its enrollment stopped or its address suppressed before it could leave."""
         if enrollment_active and not suppressed:
-            letter.replaces_draft = letter.draft_id
             self.batch.put_back(letter, self.now)
             return
         self.batch.end(

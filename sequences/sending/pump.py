@@ -318,7 +318,6 @@ class Pump:
         try:
             opens = opening(letter.plan, mailbox.connection, letter.candidate_zone, now)
         except ValueError:  # there is no such window, or it never opens: planning says so
-            letter.replaces_draft = letter.draft_id
             self._put_back(letter)
             return
         has_room = self._pace.room(mailbox.connection, now) > len(mailbox.drafted)
@@ -486,7 +485,6 @@ class Pump:
         now = self._clock()
         self._batch.refusals.append(refusal)
         if self._waits(letter, refusal.reason, now):
-            letter.replaces_draft = letter.draft_id
             self._batch.put_back(letter, now)
         else:
             self._outcomes.not_permitted(letter, refusal.reason)

@@ -593,6 +593,24 @@ def test_nothing_begins_of_a_sequence_that_was_paused_after_it_was_planned(
     assert Enrollment.objects.get().due_at is not None
 
 
+def test_a_draft_that_was_put_back_is_replaced(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    enrolled(sequence, 1, now)
+    paused = Sequence.objects.filter(pk=sequence.pk)
+
+    def pause(point: str) -> None:
+        if point == "begin.after_commit":
+            paused.update(state=Sequence.State.PAUSED)
+
+    pump(observe=pause).run(seconds=3)
+    assert len(tenant.messages(ALICE, "drafts")) == 1
+    paused.update(state=Sequence.State.ACTIVE)
+    MailConnection.objects.update(due_at=now)
+    pump().run(seconds=3)
+
+    assert len(tenant.sent(ALICE, 1)) == 1
+    assert tenant.messages(ALICE, "drafts") == []
+
+
 def test_nothing_begins_once_it_is_told_to_end(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
     enrolled(sequence, 3, now)
 
