@@ -22,6 +22,7 @@ from liquid.undefined import FalsyStrictUndefined
 
 from accounts.models import User
 from mailconnect.models import MailConnection
+from sequences import slots
 from sequences.cleaning import clean
 
 SUBJECT_MAX = 255
@@ -184,11 +185,17 @@ def one_line(subject: str) -> str:
 
 def _render(environment: EmailEnvironment, text: str, values: Mapping[str, str]) -> str:
     try:
-        return _parsed(environment, text).render(values)
+        parts = _parts(environment, text)
+        return _parsed(environment, text).render(values) if parts is None else slots.fill(parts, values, environment)
     except UndefinedError as error:
         raise MissingValue(str(error.message)) from error
     except (LiquidError, RecursionError) as error:
         raise TemplateBroken from error
+
+
+@lru_cache(maxsize=512)
+def _parts(environment: EmailEnvironment, text: str) -> slots.Parts | None:
+    return slots.parts_of(_parsed(environment, text))
 
 
 @lru_cache(maxsize=512)
