@@ -21,6 +21,7 @@ from django.utils.dateparse import parse_datetime
 from mailconnect.among import among
 
 Row = tuple[Any, ...]
+SQLITE_TAKES = 32_766  # values in a statement; some builds take more
 
 
 def run(columns: str, rows: Sequence[Row], statement: str, *parameters: Any) -> list[Row]:
@@ -31,6 +32,10 @@ def run(columns: str, rows: Sequence[Row], statement: str, *parameters: Any) -> 
     if not rows:
         return []
     names, kinds = _columns(columns)
+    most = (SQLITE_TAKES - len(parameters)) // len(kinds)
+    if database.vendor == "sqlite" and len(rows) > most:
+        parts = (rows[start : start + most] for start in range(0, len(rows), most))
+        return [row for part in parts for row in run(columns, part, statement, *parameters)]
     if database.vendor == "postgresql":
         arrays = ", ".join(f"%b::{kind}[]" for kind in kinds)
         source, bound = f"SELECT * FROM unnest({arrays})", [list(column) for column in zip(*rows, strict=True)]

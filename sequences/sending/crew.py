@@ -41,7 +41,7 @@ class Crew:
         thread waits for a round; fewer where they are slow, more where they take no time, so that many share a round.
         """
         if self._is_near:
-            return 8 * self.size
+            return 16 * self.size
         return (3 if self._usual < QUICK_SECONDS else 2) * self.size
 
     @property

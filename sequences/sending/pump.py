@@ -37,7 +37,8 @@ from sequences.sending.writing import Written, opening, write
 SECONDS = 45.0
 ENDING_SECONDS = 20.0  # for the calls that are under way when the time is over
 SETTINGS_KNOWN_FOR = timedelta(minutes=15)
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.1
+TAKEN_ON_AT_ONCE = 6  # for each call that may be under way: results and permits wait while emails are planned
 LOOK_AGAIN_SECONDS = 0.5
 AWAY_AGAIN = timedelta(minutes=15)
 DRAFTED_AGAIN = timedelta(minutes=1)
@@ -202,6 +203,7 @@ class Pump:
         room = self._crew.capacity * 3 // 2 - under_way
         if room <= self._crew.capacity // 2 or time.monotonic() < self._look_at:
             return
+        room = min(room, TAKEN_ON_AT_ONCE * self._crew.size)
         wanted = self._breaker.allows(math.ceil(room / min(self._pace.burst, self._pace.at_once)), now=time.monotonic())
         now = self._clock()
         self._memory.refresh()

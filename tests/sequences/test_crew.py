@@ -40,4 +40,4 @@ def test_keeps_more_in_store_only_where_microsoft_itself_answers_soon() -> None:
 
     crew.dismiss()
     assert waiting[0] == 16  # nothing is known yet
-    assert found == [16, 24, 16, 16, 24, 24, 64]
+    assert found == [16, 24, 16, 16, 24, 24, 128]
