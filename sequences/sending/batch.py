@@ -86,9 +86,14 @@ class Batch:
         )
 
     def look_later(
-        self, letter: Letter, check_at: datetime | None, *, looks: int | None = None, still: str = ""
+        self,
+        letter: Letter,
+        check_at: datetime | None,
+        *,
+        looks: int | None = None,
+        still: tuple[str, str] | None = None,
     ) -> None:
-        """It stays as it is until then; with `still`, where it is still in that state."""
+        """It stays as it is until then; with `still`, where it still has that state and that draft."""
         self.messages.append(
             MessageChange(
                 letter=letter,

@@ -131,7 +131,7 @@ class MessageChange:
     check_at: datetime | None = None
     attempts: int | None = None
     sent: MailItem | None = None
-    still: str = ""  # only where it is still in this state: it may have begun anew meanwhile
+    still: tuple[str, str] | None = None  # only where its state and draft are these: it may have begun anew meanwhile
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -200,10 +200,11 @@ class Outcomes:
 
     def removed(self, letter: Letter, outcome: Outcome) -> None:
         """Of the removal of a draft that is no longer wanted. Its email may have begun anew meanwhile, with another."""
+        still = (letter.state, letter.draft_id)
         done = outcome.kind == Kind.DONE
         if done:
             letter.draft_id = ""
-        self.batch.look_later(letter, None if done else self.now + REMOVE_AGAIN_AFTER, still=letter.state)
+        self.batch.look_later(letter, None if done else self.now + REMOVE_AGAIN_AFTER, still=still)
 
     def _follow(self, letter: Letter, finding: Finding) -> None:
         match finding.then:

@@ -364,7 +364,7 @@ class Pump:
     def _each_later(self, letters: Sequence[Letter]) -> None:
         for letter in letters:
             letter.mailbox.open -= 1
-            self._batch.look_later(letter, self._clock(), still=letter.state)
+            self._batch.look_later(letter, self._clock(), still=(letter.state, letter.draft_id))
 
     def _remove_draft(self, letter: Letter) -> None:
         call = partial(self._outbox.remove_drafts, letter.mailbox.lease, [letter.draft_id] if letter.draft_id else [])

@@ -164,14 +164,15 @@ def change_messages(changes: Sequence[MessageChange]) -> None:
             *(change.letter.draft_id, change.sent.id if change.sent else ""),
             change.sent.internet_message_id if change.sent else change.letter.internet_message_id,
             change.sent.conversation_id if change.sent else change.letter.conversation_id,
-            *(change.sent.sent_at if change.sent else None, change.still),
+            change.sent.sent_at if change.sent else None,
+            *(change.still or (None, None)),
         )
         for change in changes
         if change.letter.message_id
     ]
     bulk.run(
         "id bigint, epoch bigint, state text, reason text, check_at timestamptz, attempts integer, draft text, "
-        "sent_id text, internet_id text, conversation text, sent_at timestamptz, still text",
+        "sent_id text, internet_id text, conversation text, sent_at timestamptz, still text, still_draft text",
         rows,
         _CHANGE,
     )
@@ -281,5 +282,5 @@ UPDATE sequences_message SET
     grant_id = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE grant_id END,
     receipt = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN '' ELSE receipt END
 FROM v WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
-    AND v.still IN ('', sequences_message.state)
+    AND (v.still IS NULL OR (v.still = sequences_message.state AND v.still_draft = sequences_message.draft_id))
 """

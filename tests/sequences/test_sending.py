@@ -644,6 +644,32 @@ def test_removing_an_old_draft_leaves_alone_what_has_begun_anew(
     assert states() == {State.ACCEPTED: 1}
 
 
+def test_removing_an_old_draft_leaves_alone_the_draft_of_a_second_refusal(
+    tenant: SandboxTenant, mailbox: MailConnection, bob: User, now: datetime
+) -> None:
+    """As above, but it is refused again before the removal of its old draft comes back: the new draft goes, too."""
+    DelegationGrant.objects.create(connection=mailbox, grantee=bob, granted_by=mailbox.owner)
+    sequence = active_sequence(bob, mailbox)
+    [enrollment] = enrolled(sequence, 1, now)
+    old = {"reason": "no_permission", "draft_id": "gone", "check_at": now - timedelta(minutes=1)}
+    message_of(enrollment, sequence.steps.get(), State.REFUSED, now, **old)
+    refused_again = threading.Event()
+
+    def observe(point: str) -> None:
+        if point == "remove.before":
+            assert refused_again.wait(10)
+        elif point == "begin.after_commit":
+            DelegationGrant.objects.update(archived_at=now, archived_reason="revoked")
+        elif point == "refuse.after_commit":
+            refused_again.set()
+
+    pump(observe=observe).run(seconds=5)
+
+    assert states() == {State.REFUSED: 1}
+    assert len(tenant.calls(ALICE, "create_draft")) == 1
+    assert tenant.messages(ALICE, "drafts") == []
+
+
 @pytest.mark.postgres
 def test_no_round_goes_through_a_table(
     tenant: SandboxTenant, alice: User, mailbox: MailConnection, now: datetime
