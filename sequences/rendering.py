@@ -165,6 +165,14 @@ def used_tokens(text: str) -> set[str]:
     return {str(variable) for variables in analysis.globals.values() for variable in variables}
 
 
+def is_token(name: str) -> bool:
+    """Whether it can stand for a value: Liquid has words of its own, such as `limit`."""
+    try:
+        return _parts(BODY, f"{{{{ {name} }}}}") == (slots.Slot(name, None),)
+    except LiquidError:
+        return False
+
+
 def missing_token(step_subject: str, step_body: str, values: Mapping[str, str]) -> str:
     """The first token that would keep this email back; empty if all is there. Cheaper than `render`."""
     filled = {name: value for name, value in values.items() if value}

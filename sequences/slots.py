@@ -1,8 +1,7 @@
 """The simplest of Liquid's templates, filled in without Liquid.
 
 Most emails are text and tokens, with a default at most. For each of them Liquid makes a context and walks through its
-tree, which took a tenth of all that sending takes; here the tree is looked at once. What comes out is what Liquid
-makes of it, or Liquid is asked.
+tree; here the tree is looked at once. What comes out is what Liquid makes of it, or Liquid is asked.
 """
 
 from collections.abc import Mapping
@@ -16,6 +15,9 @@ from liquid.builtin.output import OutputNode
 from liquid.context import builtin
 from liquid.exceptions import OutputStreamLimitError, UndefinedError
 from markupsafe import escape
+
+# What Liquid puts in front of all values, or behind them, whatever they are called.
+LIQUIDS_OWN = frozenset({"partial", *builtin})
 
 
 class Slot(NamedTuple):
@@ -33,32 +35,44 @@ def parts_of(template: BoundTemplate) -> Parts | None:
 
 
 def fill(parts: Parts, values: Mapping[str, str], environment: Environment) -> str:
-    """Raises `LiquidError` where a token has neither a value nor a default, and where the text grows too long."""
-    filled = "".join([part if isinstance(part, str) else _filled(part, values, environment) for part in parts])
+    """An empty value is none. Raises `LiquidError` where a token has neither a value nor a default, and where the text
+    grows too long, whichever comes first."""
+    filled: list[str] = []
+    missing = ""
+    for part in parts:
+        if isinstance(part, str):
+            filled.append(part)
+        elif value := values.get(part.name):
+            filled.append(_lines(str(escape(value)) if environment.autoescape else value))
+        elif part.default is not None:
+            filled.append(part.default)  # its author's words: in a body they are HTML already
+        else:
+            missing = part.name
+            break
+    text = "".join(filled)
     limit = environment.output_stream_limit
-    if limit is not None and len(filled.encode()) > limit:
+    if limit is not None and len(text.encode()) > limit:
         raise OutputStreamLimitError("output stream limit reached", token=None)
-    return filled
-
-
-def _filled(slot: Slot, values: Mapping[str, str], environment: Environment) -> str:
-    if value := values.get(slot.name):
-        return str(escape(value)) if environment.autoescape else value
-    if slot.default is None:
-        raise UndefinedError(slot.name, token=None)
-    return slot.default  # its author's words: in a body they are HTML already
+    if missing:
+        raise UndefinedError(missing, token=None)
+    return text
 
 
 def _part(node: Node) -> str | Slot | None:
     match node:
         case ContentNode(text=text):
-            return text
+            return _lines(text)
         case OutputNode(expression=FilteredExpression(left=Path(path=[str(name)]), filters=filters)):
             match filters:
-                case _ if name in builtin:
+                case _ if name in LIQUIDS_OWN:
                     return None
                 case []:
                     return Slot(name, None)
                 case [Filter(name="default", args=[PositionalArgument(value=StringLiteral(value=default))])]:
-                    return Slot(name, default)
+                    return Slot(name, _lines(default))
     return None
+
+
+def _lines(text: str) -> str:
+    """Liquid writes into a text stream, in which every line ends alike."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sequences.addresses import canonical
+from sequences.rendering import is_token
 
 EMAIL, FULL_NAME, TIME_ZONE = "email", "full_name", "time_zone"
 FIELDS: Final = {
@@ -50,7 +51,7 @@ class Column:
     def token(self) -> str:
         """The name of the token that this column would fill as one of its own."""
         name = re.sub(r"[^a-z0-9]+", "_", _plain(self.header)).strip("_")[:TOKEN_MAX].strip("_")
-        return f"column_{name}" if not name or name[0].isdigit() or name in RESERVED else name
+        return name if name and not name[0].isdigit() and name not in RESERVED and is_token(name) else f"column_{name}"
 
 
 def guess(headers: Sequence[str], sample: Iterable[Sequence[str]] = ()) -> list[Column]:

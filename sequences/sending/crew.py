@@ -13,6 +13,7 @@ IDLE_SECONDS = 0.002  # between two rounds without a call under way
 # they wait for each other: a few do all that there is to do.
 NEAR_SECONDS = 0.002
 THREADS_WHEN_NEAR = 3
+MOST_WHEN_NEAR = 16
 # A permit lasts for seconds: only where calls usually take less than this may more of them wait for a thread.
 QUICK_SECONDS = 0.5
 UNKNOWN_SECONDS = 2 * QUICK_SECONDS
@@ -38,11 +39,13 @@ class Crew:
     @property
     def capacity(self) -> int:
         """How many errands may be given and not yet collected: twice as many again as may be under way, so that no
-        thread waits for a round; fewer where they are slow, more where they take no time, so that many share a round.
+        thread waits for a round; fewer where they are slow. Where they take no time as many as are done in about a
+        second, so that many share a round.
         """
+        store = (3 if self._usual < QUICK_SECONDS else 2) * self.size
         if self._is_near:
-            return 16 * self.size
-        return (3 if self._usual < QUICK_SECONDS else 2) * self.size
+            store = max(store, min(MOST_WHEN_NEAR * self.size, int(THREADS_WHEN_NEAR / self._usual)))
+        return store
 
     @property
     def _is_near(self) -> bool:

@@ -29,7 +29,8 @@ def watched(page: Page) -> list[str]:
 
 
 def write(page: Page, text: str) -> None:
-    page.get_by_role("textbox", name="Text").click()
+    # Not the textarea that the editor replaces when it is there.
+    page.get_by_role("textbox", name="Text").and_(page.locator(".ql-editor")).click()
     page.keyboard.type(text)
 
 

@@ -8,6 +8,7 @@ from sequences.importing.columns import EMAIL, FIELDS, LEFT_OUT, OWN, RESERVED, 
 from sequences.importing.reading import open_table
 from sequences.importing.rows import Refusal, Row, read, split_name
 from sequences.importing.zones import zone_of
+from sequences.rendering import check_template, render
 
 
 def fields_of(*headers: str) -> list[str]:
@@ -70,6 +71,15 @@ def test_tokens_can_be_written_in_an_email_and_are_distinct(headers: list[str]) 
 
     assert len(set(tokens)) == len(tokens)
     assert all(token.isidentifier() and token.isascii() and token not in RESERVED for token in tokens)
+
+
+@pytest.mark.parametrize("header", ["Required", "limit", "Not", "True", "Empty", "partial", "today"])
+def test_a_word_of_the_template_language_becomes_a_token_that_can_be_written(header: str) -> None:
+    [column] = assign([header], [OWN])
+    text = f"{{{{ {column.token} }}}}"
+
+    assert check_template(text, [column.token]) == []
+    assert render("", text, {column.token: "value"}).html == "value"
 
 
 COLUMNS = assign(["E-mail", "Name", "Company", "Zone", "GitHub"], ["email", "full_name", "company", "time_zone", OWN])
