@@ -40,8 +40,7 @@ def run(columns: str, rows: Sequence[Row], statement: str, *parameters: Any) -> 
         arrays = ", ".join(f"%b::{kind}[]" for kind in kinds)
         source, bound = f"SELECT * FROM unnest({arrays})", [list(column) for column in zip(*rows, strict=True)]
     else:
-        # (Not %s, which Django would have to look for, tens of thousands of times.)
-        one = f"({', '.join('?' * len(kinds))})"
+        one = f"({', '.join(['%s'] * len(kinds))})"
         # The limit tells the planner how few they are: it takes them for a million, and would first go through every
         # row of a table to be quicker at finding these.
         values = f"VALUES {', '.join([one] * len(rows))}"
