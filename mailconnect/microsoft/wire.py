@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -31,8 +32,25 @@ class Answer:
     body: bytes
 
 
+class _Gated(http.client.HTTPConnection):
+    """Asks `gate`, once, when the first bytes of a request are ready: a worker that is frozen between its word and the
+    network wakes up with an old permit, so nothing else may lie between them."""
+
+    gate: Callable[[], None] | None = None
+
+    def send(self, data: Any) -> None:
+        gate, self.gate = self.gate, None
+        if gate:
+            gate()
+        super().send(data)
+
+
+class _GatedTLS(_Gated, http.client.HTTPSConnection):
+    pass
+
+
 class _Kept(threading.local):
-    connection: http.client.HTTPConnection | None = None
+    connection: _Gated | None = None
     used_at: float = 0.0
 
 
@@ -64,13 +82,12 @@ class Wire:
     ) -> Answer:
         """Send one request and read the whole answer. Never repeats.
 
-        `gate` is asked when the connection stands and nothing has been sent; what it raises is raised here. `sent` is
-        told between the request and its answer.
+        `gate` is asked when the request is ready and nothing of it has been sent; what it raises is raised here.
+        `sent` is told between the request and its answer.
         Raises `Unreachable` when nothing was sent, `OutcomeUnknown` when something was and no answer came.
         """
         connection = self._ready_connection()
-        if gate:
-            gate()
+        connection.gate = gate
         try:
             connection.request(method, self._path + path, body=body, headers=headers)
             if sent:
@@ -80,6 +97,9 @@ class Wire:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise OutcomeUnknown("timeout" if isinstance(error, TimeoutError) else "connection_lost") from error
+        except BaseException:
+            self.close()  # it waits for the rest of a request
+            raise
         if response.will_close or len(content) > LARGEST_ANSWER:
             self.close()
         self._kept.used_at = time.monotonic()
@@ -91,7 +111,7 @@ class Wire:
             self._kept.connection.close()
         self._kept.connection = None
 
-    def _ready_connection(self) -> http.client.HTTPConnection:
+    def _ready_connection(self) -> _Gated:
         connection = self._kept.connection
         if connection is None or connection.sock is None or self._is_stale(connection):
             self.close()
@@ -99,7 +119,7 @@ class Wire:
             self._kept.connection = connection
         return connection
 
-    def _is_stale(self, connection: http.client.HTTPConnection) -> bool:
+    def _is_stale(self, connection: _Gated) -> bool:
         """The peer has closed it (an idle connection has nothing to read but the end), or it idled too long."""
         if time.monotonic() - self._kept.used_at > IDLE_SECONDS:
             return True
@@ -107,7 +127,7 @@ class Wire:
         poll.register(connection.sock, select.POLLIN)
         return bool(poll.poll(0))
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self) -> _Gated:
         connection = self._new_connection()
         try:
             connection.connect()
@@ -117,15 +137,13 @@ class Wire:
         connection.sock.settimeout(self._read_seconds)
         return connection
 
-    def _new_connection(self) -> http.client.HTTPConnection:
+    def _new_connection(self) -> _Gated:
         if not self._secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
+            return _Gated(self._host, self._port, timeout=CONNECT_SECONDS)
         proxy = None if proxy_bypass(self._host) else getproxies().get("https")
         if not proxy:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_SECONDS, context=self._tls)
+            return _GatedTLS(self._host, self._port, timeout=CONNECT_SECONDS, context=self._tls)
         through = urlsplit(proxy)
-        connection = http.client.HTTPSConnection(
-            through.hostname or "", through.port, timeout=CONNECT_SECONDS, context=self._tls
-        )
+        connection = _GatedTLS(through.hostname or "", through.port, timeout=CONNECT_SECONDS, context=self._tls)
         connection.set_tunnel(self._host, self._port or 443)
         return connection
