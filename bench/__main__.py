@@ -1,7 +1,7 @@
 """`python -m bench [--full]`: measures, prints the table (ours, the limit or peer, the ratio), writes bench/results.md.
 
-All of it within one run, in turns, on loopback, in scratch databases; it ends by itself within about ten minutes
-(`--full` adds 5,000,000 enrollments). `--only send,grow` measures a part.
+All of it within one run, in turns, on loopback, in scratch databases. It ends by itself, after half an hour or so
+(`--full` adds 5,000,000 enrollments, and ten minutes). `--only send,grow` measures a part.
 """
 
 import argparse
