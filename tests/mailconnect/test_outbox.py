@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from accounts.models import User
+from mailconnect.microsoft.errors import PermitLapsed
 from mailconnect.microsoft.wire import Wire
 from mailconnect.models import MailConnection
 from mailconnect.outbox import Draft, Kind, Outbox, Outcome
@@ -163,3 +164,27 @@ def test_takes_nothing_but_a_permit_to_send() -> None:
             started=0.0,
             seal=object(),
         )
+
+
+def test_asks_the_gate_when_the_request_is_ready_and_can_go_on_when_it_says_no(tenant: SandboxTenant) -> None:
+    """Whatever lay between its word and the first byte, a worker could be frozen in."""
+    wire = Wire(f"{tenant.url}/v1.0")
+    happened: list[str] = []
+
+    class Headers(dict[str, str]):
+        def items(self) -> Any:
+            happened.append("written")
+            return super().items()
+
+    def closed() -> None:
+        happened.append("asked")
+        raise PermitLapsed("permit_lapsed")
+
+    for _ in range(2):
+        with pytest.raises(PermitLapsed):
+            wire.exchange("GET", "/me", Headers(Accept="application/json"), gate=closed)
+    answer = wire.exchange("GET", "/me", {}, gate=lambda: happened.append("open"))
+
+    assert happened == ["written", "asked", "written", "asked", "open"]
+    assert answer.status == 401
+    wire.close()

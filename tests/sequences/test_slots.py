@@ -59,14 +59,9 @@ def test_needs_no_liquid(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            "{{ now }}",
-            "{{ partial }}",
-            "{{ first_name | upcase }}",
-            '{{ x | default: "a" | upcase }}',
-            "{{ x | default: company }}",
-        ),
-        *('{{ x | default: "a", allow_false: true }}', "{{ a.b }}", '{{ "text" }}', "{% if x %}y{% endif %}"),
+        *("{{ now }}", "{{ partial }}", "{{ first_name | upcase }}", "{{ x | default: company }}"),
+        *('{{ x | default: "a" | upcase }}', '{{ x | default: "a", allow_false: true }}'),
+        *("{{ a.b }}", '{{ "text" }}', "{% if x %}y{% endif %}"),
     ],
 )
 def test_leaves_to_liquid_what_has_more_than_that(text: str) -> None:
