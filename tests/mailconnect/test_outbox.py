@@ -180,11 +180,14 @@ def test_asks_the_gate_when_the_request_is_ready_and_can_go_on_when_it_says_no(t
         happened.append("asked")
         raise PermitLapsed("permit_lapsed")
 
-    for _ in range(2):
-        with pytest.raises(PermitLapsed):
-            wire.exchange("GET", "/me", Headers(Accept="application/json"), gate=closed)
-    answer = wire.exchange("GET", "/me", {}, gate=lambda: happened.append("open"))
+    try:
+        wire.exchange("GET", "/me", {})  # from here on the connection is kept
+        for _ in range(2):
+            with pytest.raises(PermitLapsed):
+                wire.exchange("GET", "/me", Headers(Accept="application/json"), gate=closed)
+        answer = wire.exchange("GET", "/me", {}, gate=lambda: happened.append("open"))
+    finally:
+        wire.close()
 
     assert happened == ["written", "asked", "written", "asked", "open"]
     assert answer.status == 401
-    wire.close()
