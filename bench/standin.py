@@ -62,6 +62,7 @@ class Item:
     visible_at: float
     sent_at: float = 0.0  # when it is, or will be, in Sent Items; 0: never submitted
     submissions: int = 0
+    is_armed: bool = True  # it has its recipients
 
     def is_draft(self, now: float) -> bool:
         return not self.sent_at or self.sent_at > now
@@ -76,7 +77,7 @@ class Item:
             "sentDateTime": None if draft else _iso(self.sent_at),
             "createdDateTime": _iso(self.visible_at),
             "subject": self.subject,
-            "toRecipients": [{"emailAddress": {"address": self.to, "name": ""}}],
+            "toRecipients": [{"emailAddress": {"address": self.to, "name": ""}}] if self.is_armed else [],
             "body": {"contentType": "html", "content": "<html><body></body></html>"},
             "singleValueExtendedProperties": [{"id": "key", "value": self.key}] if self.key else [],
         }
@@ -210,6 +211,8 @@ class Mailboxes:
         item = self.items.get(item_id)
         if item is None or item.mailbox != request.mailbox:
             return _error(404, "ErrorItemNotFound")
+        if not item.is_armed:
+            return _error(400, "ErrorInvalidRecipients")
         now = time.time()
         item.submissions += 1
         item.sent_at = item.sent_at or now + self.chance.random() * self.faults.settle
@@ -248,14 +251,16 @@ class Mailboxes:
         if item is None or item.mailbox != request.mailbox:
             return _error(404, "ErrorItemNotFound")
         if request.method == "DELETE":
-            del self.items[item_id]
-            self.by_key[item.mailbox, item.key].remove(item)
-            return Answer(204)
+            return Answer(204)  # it is in Deleted Items then, with the same id
         if request.method == "PATCH":
             content = json.loads(request.body)
+            if "toRecipients" in content:
+                if not item.is_draft(time.time()):
+                    return _error(400, "ErrorInvalidPropertySet")
+                item.is_armed = bool(content["toRecipients"])
+                if item.is_armed:
+                    item.to = content["toRecipients"][0]["emailAddress"]["address"]
             item.subject = content.get("subject", item.subject)
-            if content.get("toRecipients"):
-                item.to = content["toRecipients"][0]["emailAddress"]["address"]
         return _json(200, item.shape(time.time()))
 
     # --- What the oracle asks ---------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from crashtest.stage import Row, Stage
 from crashtest.workers import pump
 from mailconnect import queue
 from mailconnect.microsoft.errors import MicrosoftError
-from mailconnect.microsoft.graph import Draft, GraphClient, graph_root
+from mailconnect.microsoft.graph import Draft, GraphClient, MailItem, graph_root
 from mailconnect.microsoft.wire import Wire
 from mailconnect.models import DelegationGrant
 from sequences import reconciling
@@ -114,6 +114,18 @@ def hasty_reconciling() -> Iterator[None]:
         reconciling.LEAST_LOOKS = least
 
 
+@contextmanager
+def drafts_that_stay_armed() -> Iterator[None]:
+    """A draft that was never submitted is replaced, and whoever has a permit for the old one can still submit it."""
+    disarm, is_armed = GraphClient.disarm, MailItem.is_armed
+    GraphClient.disarm = lambda *_, **__: True  # type: ignore[method-assign]
+    MailItem.is_armed = property(lambda _: False)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        GraphClient.disarm, MailItem.is_armed = disarm, is_armed  # type: ignore[method-assign]
+
+
 def sent_then_marked(stage: Stage) -> bool:
     return _kill_those(stage, "control: mark after send", mark_after_send).duplicates > 0
 
@@ -144,6 +156,23 @@ def without_an_epoch(stage: Stage) -> bool:
     with leases_without_an_epoch():
         killing.stopped_past_the_lease(
             stage, 8, points=("settle.before_commit",), name="control: lease without an epoch"
+        )
+    row = stage.rows[-1]
+    stage.leave(row.people)
+    row.verdict = oracle.judge(stage.standin, row.people.sequences)
+    return row.verdict.duplicates > 0
+
+
+def without_disarming(stage: Stage) -> bool:
+    """Ours, but a worker that was frozen between its permit's check and the first byte finds its draft as it was."""
+    stage.fair_weather()
+    with drafts_that_stay_armed():
+        killing.stopped_past_the_lease(
+            stage,
+            4,
+            points=("send.passed",),
+            name="control: drafts stay armed",
+            asleep=(scaled.RESENT, scaled.RESENT),
         )
     row = stage.rows[-1]
     stage.leave(row.people)
@@ -191,4 +220,5 @@ CONTROLS: dict[str, Callable[[Stage], bool]] = {
     "check at start": checked_at_the_start,
     "cool-down shorter than the settle time": short_cool_down,
     "lease without an epoch": without_an_epoch,
+    "drafts that stay armed": without_disarming,
 }

@@ -21,9 +21,10 @@ POINTS = (
     *("begin.before_commit", "begin.after_commit"),
     *("draft.before", "draft.during", "draft.after"),
     *("permit.before_commit", "permit.after_commit"),
-    *("send.before", "send.during", "send.after"),
+    *("send.before", "send.passed", "send.during", "send.after"),
     *("accept.before_commit", "accept.after_commit"),
     *("find.before", "find.after"),
+    *("disarm.before", "disarm.after"),
     *("sent_since.before", "sent_since.after"),
     *("settle.before_commit", "settle.after_commit"),
     *("release.before_commit", "release.after_commit"),
@@ -128,8 +129,19 @@ def all_together(stage: Stage, kills: int) -> None:
         row.kills += 3
 
 
-def stopped_past_the_lease(stage: Stage, stops: int, *, points: tuple[str, ...] = POINTS, name: str = "") -> None:
-    """SIGSTOP at a point, SIGCONT when others have long taken over: zombies."""
+def stopped_past_the_lease(
+    stage: Stage,
+    stops: int,
+    *,
+    points: tuple[str, ...] = POINTS,
+    name: str = "",
+    asleep: tuple[float, float] = (0.3, scaled.RESENT),
+) -> None:
+    """SIGSTOP at a point, SIGCONT when others have long taken over: zombies.
+
+    They wake so many seconds, between the two of `asleep`, after their lease is over: when their emails have been
+    looked for, decided about, or sent again.
+    """
     people = stage.crowd(mailboxes=MAILBOXES, each=4)
     row = Row(name or "stopped past the lease", 0, people)
     stage.rows.append(row)
@@ -141,8 +153,7 @@ def stopped_past_the_lease(stage: Stage, stops: int, *, points: tuple[str, ...] 
         for pid in zombies:
             stage.crew.kill(pid, signal.SIGSTOP)
         successor = stage.crew.start(pump())
-        # Some wake when the lease is over, some when their emails have been decided about too.
-        time.sleep(scaled.LEASE + stage.chance.choice([0.3, scaled.DECIDED]))
+        time.sleep(scaled.LEASE + stage.chance.uniform(*asleep))
         for pid in zombies:
             stage.crew.kill(pid, signal.SIGCONT)
         time.sleep(1.0)

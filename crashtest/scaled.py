@@ -19,7 +19,7 @@ LEASE = 3
 LAST_START = 1.5  # before the lease's end: a call that begins then has ended by it
 LOOK = timedelta(seconds=4.5)  # what a dead worker had under way is looked for after that: later than its lease's end
 COOL_DOWN = 4.0
-DECIDED = 8.0  # by then an ambiguous email has been looked at often enough
+RESENT = 16.0  # after the lease, an ambiguous email has been looked at often enough, twice, and has been sent again
 assert PERMIT + READ + SETTLE + LAG < COOL_DOWN
 
 

@@ -75,9 +75,9 @@ class Outbox:
         self._wire = wire or Wire(graph_root())
         self._observe = observe
         self._clients: dict[int, tuple[GraphClient, str]] = {}
-        self._sent: dict[str, Callable[[], None]] = {}
+        self._told: dict[str, Callable[[], None]] = {}
         if observe is not unobserved:
-            self._sent = {call: partial(observe, f"{call}.during") for call in ("draft", "send")}
+            self._told = {point: partial(observe, point) for point in ("draft.during", "send.passed", "send.during")}
 
     def admit(self, connection_ids: Iterable[int], now: datetime) -> None:
         """Read the access tokens of these mailboxes, with one query. A mailbox not admitted asks for its own."""
@@ -90,14 +90,14 @@ class Outbox:
         def call(graph: GraphClient) -> Outcome:
             if replaces:
                 graph.delete_draft(replaces, gate=lease.check)
-            item = graph.create_draft(draft, gate=lease.check, sent=self._sent.get("draft"))
+            item = graph.create_draft(draft, gate=lease.check, sent=self._told.get("draft.during"))
             return Outcome(kind=Kind.DONE, items=(item,))
 
         return self._observed("draft", lease.connection_id, call)
 
     def send(self, permit: Permit) -> Outcome:
         def call(graph: GraphClient) -> Outcome:
-            graph.send(permit, sent=self._sent.get("send"))
+            graph.send(permit, passed=self._told.get("send.passed"), sent=self._told.get("send.during"))
             return DONE
 
         outcome = self._observed("send", permit.ask.connection_id, call)
@@ -126,6 +126,16 @@ class Outbox:
             return DONE
 
         return self._observed("remove", lease.connection_id, call)
+
+    def disarm(self, lease: Lease, draft_ids: Iterable[str]) -> Outcome:
+        """From here on nobody can submit these drafts, whatever they hold. What has left already has left."""
+
+        def call(graph: GraphClient) -> Outcome:
+            for draft_id in draft_ids:
+                graph.disarm(draft_id, gate=lease.check)
+            return DONE
+
+        return self._observed("disarm", lease.connection_id, call)
 
     def settings(self, connection_id: int) -> Outcome:
         def call(graph: GraphClient) -> Outcome:

@@ -110,7 +110,15 @@ MESSAGE: dict[str, tuple[str, str]] = {
     "found_by_hand": ("A colleague found it in Sent Items.", "The candidate goes on with the next step."),
     "not_there": ("A colleague looked, and it was not in Sent Items.", "It is sent again."),
     "redrafted": ("Its first draft could not be found, so another was made.", "There is nothing to do."),
+    "disarmed": (
+        "It seems not to have left. Its draft has no recipients any more, so that it cannot.",
+        "If no copy turns up in Sent Items, it is sent again by itself, with a new draft.",
+    ),
     "resubmitted": ("It was surely not sent the first time.", "It is sent again by itself."),
+    "disarmed_again": (
+        "It seems not to have left a second time. Its draft has no recipients any more, so that it cannot.",
+        "If no copy turns up in Sent Items, you will be asked what to do.",
+    ),
     "ErrorInvalidRecipients": ("Microsoft refused the candidate’s address.", "Correct the candidate’s address."),
     "broken": ("There was a fault on our side.", "Try again; if it fails again, tell your operator."),
 }

@@ -6,8 +6,8 @@ any one off, `explore` returns the shortest way to a fault.
 
 Time runs in ticks. What Microsoft and the network may take is bounded (a request arrives within REQUEST ticks or never,
 a draft or a sent copy can be found within SETTLE): the cool-down is longer than all of them and the life of a permit
-together, and that is one of the rules. A worker may stall for any time, anywhere, except
-between the question to the gate and the first byte of the request.
+together, and that is one of the rules. A worker may stall for any time, anywhere; between the question to the gate and
+the first byte of the request only in a world that says so (`freezes`), since no revocation can wait for that one.
 """
 
 from collections import deque
@@ -24,7 +24,7 @@ TOO_SHORT = 1
 GONE = -1
 
 FINAL = {"sent", "refused"}
-LOOKED_AFTER = {"drafting", "sending", "accepted"}  # the states in which it matters how old they are
+LOOKED_AFTER = {"drafting", "sending", "disarmed", "accepted"}  # the states in which it matters how old they are
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Rules:
     drain: bool = True  # a revocation waits for the permits that are out
     reconcile_before_repeat: bool = True  # a lost answer is looked into, never repeated
     long_cool_down: bool = True  # the verdict `unknown` waits longer than everything that may still happen
-    adopt_only_unsubmitted: bool = True  # a draft that may have been submitted is not sent again
+    replace_only_unsubmitted: bool = True  # a draft that may have been submitted is not replaced by another
+    disarm_before_replacing: bool = True  # nobody can submit the draft that is replaced, however late they wake up
     absence_is_no_proof: bool = True  # not found does not mean not sent
     key_on_the_draft: bool = True  # the message can be recognised
     whole_mailbox: bool = True  # its owner may have moved the copy
@@ -51,15 +52,15 @@ class Rules:
 class Item(NamedTuple):
     """A message in the mailbox. `left`: how long Microsoft may still take for what comes next."""
 
-    place: str  # drafts, submitted (looks like a draft), sent, moved, deleted
+    place: str  # drafts, submitted (looks like a draft), disarmed, sent, moved, deleted
     visible: bool = False  # to the search
     left: int = SETTLE
 
 
 class Request(NamedTuple):
     worker: int  # GONE once it was killed: nobody hears the answer
-    verb: str  # create, send, remove
-    item: int  # to be sent or removed; a draft is created in its place
+    verb: str  # create, send, disarm, remove
+    item: int  # to be sent, disarmed or removed; a draft is created in its place
     age: int = 0
 
 
@@ -70,6 +71,7 @@ class Worker(NamedTuple):
     allowed: bool = True  # the permission, as read when claiming
     permit_age: int = 0
     made: int = -1  # the draft that its request created
+    draft: int = -1  # the draft that its permit is for
     replaces: int = -1  # the draft of an earlier attempt
 
 
@@ -85,33 +87,51 @@ class World(NamedTuple):
     submissions: int = 0
     workers: tuple[Worker, ...] = (Worker(), Worker())
     crashes_left: int = 2
-    adopted: bool = False  # after the cool-down, as never submitted: once
+    replaced: bool = False  # after the cool-down, as never submitted: once
+    freezes: bool = False  # a worker may, between the question to the gate and the first byte
     person: bool = True  # may still decide about `unknown`
     anew: bool = False  # refused, it may begin anew: once
     fault: str = ""
 
 
 Step = tuple[str, World]
+# The world before, the step from there, and whether the workers then changed places.
+CameFrom = dict[World, tuple[World, str, bool] | None]
+OTHER_WORKER = str.maketrans("01", "10")  # in a step's name
 
 
 def explore(rules: Rules, start: World, *, most: int = 2_000_000) -> tuple[int, list[str]]:
     """How many worlds can be reached, and the shortest way to a fault (empty when there is none)."""
-    came_from: dict[World, tuple[World, str] | None] = {start: None}
+    came_from: CameFrom = {start: None}
     before: dict[World, list[World]] = {}
     queue = deque([start])
     while queue:
         world = queue.popleft()
-        for label, after in steps(world, rules):
+        for label, step in steps(world, rules):
+            after, turned = _in_order(step)
             before.setdefault(after, []).append(world)
             if after in came_from:
                 continue
-            came_from[after] = (world, label)
+            came_from[after] = (world, label, turned)
             if _fault(after):
                 return len(came_from), _trace(after, came_from)
             queue.append(after)
         if len(came_from) > most:
             raise RuntimeError("The model is too large to be explored.")
     return len(came_from), _trace_to_stuck(came_from, before)
+
+
+def _in_order(world: World) -> tuple[World, bool]:
+    """The workers are alike, and so are requests: which of them is the first tells no two worlds apart.
+
+    Returns too whether the workers had to change places.
+    """
+    first, second = world.workers
+    requests = world.requests
+    if turned := first > second:
+        first, second = second, first
+        requests = tuple(one if one.worker == GONE else one._replace(worker=1 - one.worker) for one in requests)
+    return world._replace(workers=(first, second), requests=tuple(sorted(requests))), turned
 
 
 def _fault(world: World) -> str:
@@ -122,15 +142,21 @@ def _fault(world: World) -> str:
     return world.fault
 
 
-def _trace(world: World, came_from: dict[World, tuple[World, str] | None]) -> list[str]:
-    way = [f"FAULT: {_fault(world)}"] if _fault(world) else []
+def _trace(end: World, came_from: CameFrom) -> list[str]:
+    way: list[tuple[str, bool]] = []
+    world = end
     while (origin := came_from[world]) is not None:
-        world, label = origin
-        way.append(label)
-    return way[::-1]
+        world, label, turned = origin
+        way.append((label, turned))
+    labels: list[str] = []
+    have_turned = False
+    for label, turned in reversed(way):
+        labels.append(label.translate(OTHER_WORKER) if have_turned else label)
+        have_turned ^= turned
+    return [*labels, f"FAULT: {_fault(end)}"] if _fault(end) else labels
 
 
-def _trace_to_stuck(came_from: dict[World, tuple[World, str] | None], before: dict[World, list[World]]) -> list[str]:
+def _trace_to_stuck(came_from: CameFrom, before: dict[World, list[World]]) -> list[str]:
     """A world from which no end can be reached any more is a lost message."""
     ends = [world for world in came_from if world.state in FINAL and not world.rows and not world.anew]
     alive = set(ends)
@@ -190,13 +216,17 @@ def _claimed(world: World, rules: Rules, number: int) -> World:
     allowed = rules.permit_in_transaction or world.permission in ("kept", "live")
     workers = [_unless_fenced(worker._replace(holds=False), rules) for worker in world.workers]
     workers[number] = Worker("looks", holds=True, known=world.state, allowed=allowed)
-    return world._replace(workers=tuple(workers), lease_left=LEASE)
+    requests = tuple(
+        request._replace(worker=GONE) if request.worker != GONE and workers[request.worker].at == "idle" else request
+        for request in world.requests
+    )
+    return world._replace(workers=tuple(workers), requests=requests, lease_left=LEASE)
 
 
 def _unless_fenced(worker: Worker, rules: Rules) -> Worker:
     """Without the newest lease nothing can be committed; who has only that left to do has nothing left to do."""
     fenced = rules.lease and rules.epoch and not worker.holds
-    only_commits = (worker.at == "looks" and worker.known != "due") or worker.at.startswith(("has", "was"))
+    only_commits = (worker.at == "looks" and worker.known != "due") or worker.at.startswith(("has", "was", "waits"))
     return Worker() if fenced and only_commits else worker
 
 
@@ -216,7 +246,9 @@ def _commit(world: World, rules: Rules, number: int, state: str, then: str, *, d
         after = after._replace(fault="unknown, although it left and could be found")
     if state in FINAL and world.rows:
         after = after._replace(state="planned", rows=world.rows - 1)
-    next_worker = Worker() if then == "idle" else worker._replace(at=then, known=state, permit_age=0, made=-1)
+    draft = after.draft if then == "sends" else -1
+    going_on = worker._replace(at=then, known=state, permit_age=0, made=-1, draft=draft)
+    next_worker = Worker() if then == "idle" else going_on
     return _at(after, number, next_worker)
 
 
@@ -271,7 +303,8 @@ def _permit(world: World, rules: Rules, number: int) -> Iterator[Step]:
     if not allowed:
         yield "commits refused", _commit(world, rules, number, "refused", "idle")
     elif not rules.state_before_call:
-        yield "goes to send", _at(world, number, world.workers[number]._replace(at="sends", permit_age=0))
+        going_on = world.workers[number]._replace(at="sends", permit_age=0, draft=world.draft)
+        yield "goes to send", _at(world, number, going_on)
     elif not rules.answer_before_end:
         after = _commit(world, rules, number, "sending", "sends")
         yield "commits sent", after._replace(state="sent") if after.state == "sending" else after
@@ -282,8 +315,14 @@ def _permit(world: World, rules: Rules, number: int) -> Iterator[Step]:
 def _start_send(world: World, rules: Rules, number: int) -> Iterator[Step]:
     if rules.permit_age and world.workers[number].permit_age > PERMIT:
         yield "finds its permit lapsed, commits drafted", _commit(world, rules, number, "drafted", "looks")
-        return
-    after = _started(world, number, "send", world.draft)
+    elif world.freezes:
+        yield "finds its permit young enough", _at(world, number, world.workers[number]._replace(at="passed"))
+    else:
+        yield from _first_byte(world, rules, number)
+
+
+def _first_byte(world: World, rules: Rules, number: int) -> Iterator[Step]:
+    after = _started(world, number, "send", world.workers[number].draft)
     if world.permission == "revoked":
         after = after._replace(fault="a request started after the revocation had returned")
     yield "starts the request to send", after
@@ -293,8 +332,12 @@ def _accept(world: World, rules: Rules, number: int) -> Iterator[Step]:
     yield "commits accepted", _commit(world, rules, number, "accepted", "idle")
 
 
+def _keep_disarmed(world: World, rules: Rules, number: int) -> Iterator[Step]:
+    yield "commits that its draft is disarmed", _commit(world, rules, number, "disarmed", "idle")
+
+
 def _undo(world: World, rules: Rules, number: int) -> Iterator[Step]:
-    if world.items[world.draft].place == "deleted":
+    if world.items[world.workers[number].draft].place in ("deleted", "disarmed"):
         yield "commits planned: there is no such draft", _commit(world, rules, number, "planned", "looks")
     else:
         yield "commits drafted: surely not sent", _commit(world, rules, number, "drafted", "looks")
@@ -308,7 +351,7 @@ def _repeat(world: World, rules: Rules, number: int) -> Iterator[Step]:
 
 def _reconcile_draft(world: World, rules: Rules, number: int) -> Iterator[Step]:
     found = _found(world, rules)
-    if found is not None:
+    if found is not None and world.items[found].place != "disarmed":
         yield "finds the draft, adopts it", _commit(world, rules, number, "drafted", "looks", draft=found)
     elif world.since >= COOL_DOWN:
         yield "finds no draft, commits planned", _commit(world, rules, number, "planned", "looks")
@@ -333,29 +376,34 @@ def _reconcile_sent(world: World, rules: Rules, number: int) -> Iterator[Step]:
         yield "finds nothing, believes the yes, commits sent", _commit(world, rules, number, "sent", "idle")
     elif world.state == "accepted":
         yield "waits for the sent copy", _at(world, number, Worker())
-    elif place and not rules.adopt_only_unsubmitted:
-        yield "finds a draft, adopts it", _commit(world, rules, number, "drafted", "looks", draft=found)
+    elif place and not rules.replace_only_unsubmitted:
+        yield "finds a draft, commits planned", _commit(world, rules, number, "planned", "looks")
     elif not place and not rules.absence_is_no_proof:
         yield "finds nothing, commits planned", _commit(world, rules, number, "planned", "looks")
     elif not cooled_down:
         yield "cannot tell yet", _at(world, number, Worker())
-    elif place and not world.adopted:
-        after = world._replace(adopted=True)
-        yield "finds a draft long after, adopts it", _commit(after, rules, number, "drafted", "looks", draft=found)
+    elif rules.disarm_before_replacing and (world.state == "sending" or place in ("drafts", "submitted")):
+        draft = world.draft if found is None else found
+        yield "starts the request to disarm the draft", _started(world, number, "disarm", draft)
+    elif place and not world.replaced:
+        after = world._replace(replaced=True)
+        yield "finds a draft long after, commits planned", _commit(after, rules, number, "planned", "looks")
     else:
         yield "cannot tell, commits unknown", _commit(world, rules, number, "unknown", "idle")
 
 
 def _found(world: World, rules: Rules) -> int | None:
-    """What the search for the key sees: a sent copy before a draft, since only that is an answer."""
+    """What the search for the key sees: a sent copy first, since only that is an answer; then what can be submitted."""
     if not rules.key_on_the_draft:
         return None
     places = ("sent", "moved") if rules.whole_mailbox else ("sent",)
-    seen = [(item.place not in places, index) for index, item in enumerate(world.items) if item.visible]
-    seen = [(draft, index) for draft, index in seen if world.items[index].place != "deleted"]
-    if not rules.whole_mailbox:
-        seen = [(draft, index) for draft, index in seen if world.items[index].place != "moved"]
-    return min(seen)[1] if seen else None
+    hidden = ("deleted",) if rules.whole_mailbox else ("deleted", "moved")
+    seen = [
+        (item.place not in places, item.place == "disarmed", index)
+        for index, item in enumerate(world.items)
+        if item.visible and item.place not in hidden
+    ]
+    return min(seen)[-1] if seen else None
 
 
 Act = Callable[[World, Rules, int], Iterator[Step]]
@@ -366,12 +414,15 @@ ACTS: dict[tuple[str, str], Act] = {
     ("looks", "drafting"): _reconcile_draft,
     ("looks", "drafted"): _permit,
     ("looks", "sending"): _reconcile_sent,
+    ("looks", "disarmed"): _reconcile_sent,
     ("looks", "accepted"): _reconcile_sent,
     ("creates", ""): _start_create,
     ("sends", ""): _start_send,
+    ("passed", ""): _first_byte,
     ("waits", ""): _wait,
     ("has create", ""): _keep_draft,
     ("has send", ""): _accept,
+    ("has disarm", ""): _keep_disarmed,
     ("was refused", ""): _undo,
     ("has no answer", ""): _repeat,
 }
@@ -388,8 +439,8 @@ def _network_steps(world: World, rules: Rules) -> Iterator[Step]:
             yield "the request to remove the old draft is lost", rest
             continue
         who = f"W{request.worker}'s request to {request.verb}" if request.worker != GONE else "the orphaned request"
-        if request.verb == "send" and world.items[request.item].place == "deleted":
-            yield f"{who} finds no such draft", _answered(rest, rules, request, "was refused")
+        if request.verb == "send" and world.items[request.item].place in ("deleted", "disarmed"):
+            yield f"{who} finds no such draft, or a disarmed one", _answered(rest, rules, request, "was refused")
             continue
         done = _done(rest, request)
         yield f"{who} is done and answered", _answered(done, rules, request, f"has {request.verb}")
@@ -425,6 +476,10 @@ def _done(world: World, request: Request) -> World:
         world = _without_draft(world, request.item)
         return world._replace(items=(*world.items, Item("drafts")))
     items = list(world.items)
+    if request.verb == "disarm":
+        if items[request.item].place == "drafts":
+            items[request.item] = items[request.item]._replace(place="disarmed")
+        return world._replace(items=tuple(items))
     if items[request.item].place == "drafts":
         items[request.item] = items[request.item]._replace(place="submitted", left=SETTLE)
     fault = "submitted twice" if world.submissions else world.fault

@@ -4,9 +4,11 @@ import pytest
 
 from tests.protocol_model import Item, Rules, World, explore, names, without
 
-KEPT = World(crashes_left=1)
-REVOCABLE = World(crashes_left=1, permission="live")
-REFUSED = World(state="refused", draft=0, items=(Item("drafts", visible=True, left=0),), anew=True, crashes_left=1)
+KEPT = World(crashes_left=1, freezes=True, person=False)
+REVOCABLE = World(crashes_left=1, permission="live", person=False)
+REFUSED = World(
+    state="refused", draft=0, items=(Item("drafts", visible=True, left=0),), anew=True, crashes_left=1, person=False
+)
 TWICE = "submitted twice"
 LATE = "a request started after the revocation had returned"
 MISCALLED = "called refused, although it left"
@@ -18,15 +20,16 @@ MISTAKEN = "unknown, although it left and could be found"
 FAULTS = {
     "state_before_call": (TWICE, LATE, TWICE),
     "answer_before_end": (LOST, LOST, LOST),
-    "lease": (TWICE, MISCALLED, TWICE),
+    "lease": (TWICE, LATE, TWICE),
     "epoch": (TWICE, MISCALLED, TWICE),
     "one_message_per_step": (TWICE, "", ""),
     "permit_in_transaction": ("", LATE, ""),
-    "permit_age": (TWICE, LATE, TWICE),
+    "permit_age": ("", LATE, ""),
     "drain": ("", LATE, ""),
     "reconcile_before_repeat": (TWICE, MISCALLED, TWICE),
-    "long_cool_down": (MISTAKEN, MISTAKEN, MISTAKEN),
-    "adopt_only_unsubmitted": (TWICE, LATE, TWICE),
+    "long_cool_down": (MISTAKEN, LATE, MISTAKEN),
+    "replace_only_unsubmitted": (TWICE, LATE, TWICE),
+    "disarm_before_replacing": (TWICE, "", ""),
     "absence_is_no_proof": (TWICE, LATE, TWICE),
     "key_on_the_draft": (MISTAKEN, MISTAKEN, MISTAKEN),
     "whole_mailbox": (MISTAKEN, MISTAKEN, MISTAKEN),
@@ -40,7 +43,8 @@ FAULTS = {
         pytest.param(KEPT, id="permission kept"),
         pytest.param(REVOCABLE, id="permission revoked at any moment"),
         pytest.param(REFUSED, id="refused before, begins anew"),
-        pytest.param(World(crashes_left=2), id="two crashes", marks=pytest.mark.slow),
+        pytest.param(World(crashes_left=1, freezes=True, replaced=True), id="a person decides in the end"),
+        pytest.param(World(crashes_left=2, person=False), id="two crashes", marks=pytest.mark.slow),
     ],
 )
 def test_reaches_no_fault_whatever_happens_when(start: World) -> None:

@@ -64,6 +64,11 @@ class MailItem:
     subject: str
     key: str = ""
 
+    @property
+    def is_armed(self) -> bool:
+        """Somebody could submit it: a draft without recipients is refused."""
+        return self.is_draft and bool(self.to_addresses)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Arrival:
@@ -158,12 +163,21 @@ class GraphClient:
         except (NotDone, KeyError, TypeError) as error:
             raise OutcomeUnknown("half_drafted") from error
 
-    def send(self, permit: Permit, *, sent: Told | None = None) -> None:
-        """Submit the permitted draft: 202 means accepted, not delivered. Starts nothing with a lapsed permit."""
+    def send(self, permit: Permit, *, passed: Told | None = None, sent: Told | None = None) -> None:
+        """Submit the permitted draft: 202 means accepted, not delivered. Starts nothing with a lapsed permit.
+
+        `passed` is told when the permit was young enough, before the first byte; `sent` while the answer is awaited.
+        """
         if permit.ask.connection_id != self._connection_id:
             raise ValueError("The permit is for another mailbox.")
+
+        def gate() -> None:
+            permit.check_age()
+            if passed:
+                passed()
+
         path = f"/me/messages/{quote(permit.ask.draft_id)}/send"
-        self._call("POST", path, expected=202, gate=permit.check_age, sent=sent)
+        self._call("POST", path, expected=202, gate=gate, sent=sent)
 
     def find_by_key(self, key: str) -> list[MailItem]:
         """Everything in the whole mailbox that carries our key: drafts, and the copy in Sent Items."""
@@ -181,8 +195,23 @@ class GraphClient:
         )
         return [_mail_item(item) for item in _items(found) if item.get("singleValueExtendedProperties")]
 
-    def delete_draft(self, draft_id: str, *, gate: Callable[[], None] | None = None) -> None:
-        """Remove a draft. Already gone is fine."""
+    def disarm(self, draft_id: str, *, gate: Told | None = None) -> bool:
+        """Take the recipients off a draft: nobody can send it any more, whatever permit they hold.
+
+        False where there is none: it is gone, or was sent (reference C6: recipients change on a draft only).
+        """
+        try:
+            path = f"/me/messages/{quote(draft_id)}"
+            return _mail_item(self._call("PATCH", path, {"toRecipients": []}, expected=200, gate=gate)).is_draft
+        except Refused as refusal:
+            if refusal.status not in (400, 404):
+                raise
+            return False
+
+    def delete_draft(self, draft_id: str, *, gate: Told | None = None) -> None:
+        """Remove a draft, disarmed: from Deleted Items it could still be sent by its id (reference C9)."""
+        if not self.disarm(draft_id, gate=gate):
+            return
         try:
             self._call("DELETE", f"/me/messages/{quote(draft_id)}", expected=204, gate=gate)
         except Refused as refusal:

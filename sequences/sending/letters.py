@@ -79,7 +79,6 @@ class Letter:
     internet_message_id: str = ""
     conversation_id: str = ""
     attempts: int = 0
-    check_at: datetime | None = None  # as it was read
     began_at: datetime | None = None  # when the state began that is looked after
 
     def ask(self) -> Ask:

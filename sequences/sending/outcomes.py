@@ -168,24 +168,37 @@ class Outcomes:
             why="suppressed",
         )
 
-    def found(self, letter: Letter, outcome: Outcome, *, line_stands: bool) -> tuple[str, ...]:
-        """Of a look for its key. Returns the drafts to be deleted. `line_stands`: others wait in Drafts as well."""
+    def found(self, letter: Letter, outcome: Outcome, *, line_stands: bool) -> Finding:
+        """Of a look for its key. `line_stands`: others wait in Drafts as well."""
         longest = letter.mailbox.connection.longest_settle_seconds
         if outcome.kind != Kind.DONE:
-            held = letter.mailbox.held_until or self.now
-            self.batch.look_later(letter, max(held, self.now + reconciling.PAUSES[0]))
-            return ()
+            self._look_again(letter)
+            return Finding(then=Then.WAIT)
         finding = reconciling.judge(
             letter.state,
             outcome.items,
+            reason=letter.reason,
             looks=letter.attempts,
             waited=self.now - (letter.began_at or self.now),
             cool_down=reconciling.cool_down_of(longest, self.pace.cool_down),
-            again=letter.reason == "resubmitted",
             line_stands=line_stands,
         )
         self._follow(letter, finding)
-        return finding.surplus
+        return finding
+
+    def _look_again(self, letter: Letter) -> None:
+        """What was asked of Microsoft was not done: as if it had not been asked."""
+        held = letter.mailbox.held_until or self.now
+        self.batch.look_later(letter, max(held, self.now + reconciling.PAUSES[0]))
+
+    def disarmed(self, letter: Letter, outcome: Outcome) -> None:
+        """Its drafts cannot be submitted any more: what left before that shows itself from here on."""
+        if outcome.kind != Kind.DONE:
+            self._look_again(letter)
+            return
+        again = letter.reason in (reconciling.RESUBMITTED, reconciling.DISARMED_AGAIN)
+        letter.reason = reconciling.DISARMED_AGAIN if again else reconciling.DISARMED
+        self.batch.look_later(letter, self.now + reconciling.pause_after(0), looks=0)
 
     def found_after_restore(self, letter: Letter, outcome: Outcome) -> None:
         """Of the look before a draft. One that is there may have been submitted, so it stays for a while."""
@@ -210,14 +223,13 @@ class Outcomes:
         match finding.then:
             case Then.SENT:
                 self._copy_found(letter, finding.item)
-            case Then.ADOPT if finding.item:
-                self._adopted(letter, finding.item)
             case Then.DRAFT_AGAIN:
                 letter.replaces_draft = letter.draft_id = ""
-                self.batch.put_back(letter, self.now, "redrafted")
+                reason = "redrafted" if letter.state == State.DRAFTING else reconciling.RESUBMITTED
+                self.batch.put_back(letter, self.now, reason)
             case Then.UNKNOWN:
                 self._never_certain(letter)
-            case _:
+            case Then.WAIT:
                 pause = reconciling.pause_after(letter.attempts)
                 self.batch.look_later(letter, self.now + pause, looks=letter.attempts + 1)
 
@@ -238,21 +250,10 @@ class Outcomes:
         """Only where it was seen in Drafts before: otherwise the time says when we looked, not how long it took."""
         if letter.attempts and letter.began_at:
             # A worker that was down looked late: then the time would say how long it was down.
-            planned = timedelta(seconds=self.pace.settle_seconds) + sum(
-                map(reconciling.pause_after, range(letter.attempts)), timedelta()
-            )
+            planned = timedelta(seconds=self.pace.settle_seconds) + reconciling.pauses(letter.attempts)
             seconds = int(min(self.now - letter.began_at, 2 * planned).total_seconds())
             known = self.batch.settle_times.get(letter.mailbox.id, 0)
             self.batch.settle_times[letter.mailbox.id] = max(known, seconds)
-
-    def _adopted(self, letter: Letter, item: MailItem) -> None:
-        if item.to_addresses != (letter.to_address.lower(),):
-            self._failed(letter, "recipients_changed")
-            return
-        letter.take(item)
-        self.batch.messages.append(
-            MessageChange(letter=letter, state=State.DRAFTED, reason="resubmitted", check_at=self.now, attempts=0)
-        )
 
     def _never_certain(self, letter: Letter) -> None:
         """A person decides. What a restored database calls drafted has no permit of ours: it is no `unknown`."""

@@ -52,7 +52,7 @@ _DUE = """
 
 _LOOKED_AFTER = (
     *("pk", "enrollment_id", "step_id", "step__position", "connection_id", "sequence_id", "key", "state", "reason"),
-    *("to_address", "body_hash", "draft_id", "internet_message_id", "conversation_id", "attempts", "check_at"),
+    *("to_address", "body_hash", "draft_id", "internet_message_id", "conversation_id", "attempts"),
     *("planned_at", "sending_at", "accepted_at", "enrollment__candidate__time_zone"),
 )
 # All that sending asks of a mailbox: half of its columns.
@@ -328,7 +328,6 @@ def _taken_up(row: dict[str, Any], mailbox: Mailbox, plan: Plan) -> Letter:
         internet_message_id=row["internet_message_id"],
         conversation_id=row["conversation_id"],
         attempts=row["attempts"],
-        check_at=row["check_at"],
         began_at=began.get(row["state"], row["planned_at"]),
     )
 

@@ -26,6 +26,7 @@ from mailconnect.models import MailConnection
 from mailconnect.outbox import Kind, Outbox, Outcome, unobserved
 from mailconnect.permission import Permit
 from sequences.models import Message
+from sequences.reconciling import Then
 from sequences.sending import picking, settling
 from sequences.sending.batch import Batch
 from sequences.sending.crew import Crew
@@ -336,13 +337,26 @@ class Pump:
 
     def _found(self, letter: Letter, outcome: Outcome) -> None:
         letter.mailbox.open -= 1
-        surplus = self._outcomes.found(letter, outcome, line_stands=self._line_stands(letter))
+        finding = self._outcomes.found(letter, outcome, line_stands=self._line_stands(letter))
         self.tally.settled += 1
-        if surplus:
+        if finding.then == Then.DISARM:
+            self._disarm(letter, finding.drafts)
+        elif finding.drafts:
             mailbox = letter.mailbox
             mailbox.open += 1
-            call = partial(self._outbox.remove_drafts, mailbox.lease, surplus)
+            call = partial(self._outbox.remove_drafts, mailbox.lease, finding.drafts)
             self._send_for(mailbox, call, partial(_closed, mailbox), partial(_close, mailbox))
+
+    def _disarm(self, letter: Letter, found: Collection[str]) -> None:
+        """The drafts that were found, and the one that it had: the search may not see it."""
+        letter.mailbox.open += 1
+        drafts = {draft for draft in (letter.draft_id, *found) if draft}
+        call = partial(self._outbox.disarm, letter.mailbox.lease, drafts)
+        self._send_for(letter.mailbox, call, partial(self._disarmed, letter), partial(self._each_later, [letter]))
+
+    def _disarmed(self, letter: Letter, outcome: Outcome) -> None:
+        letter.mailbox.open -= 1
+        self._outcomes.disarmed(letter, outcome)
 
     def _line_stands(self, letter: Letter) -> bool:
         """Other emails of the mailbox were accepted and are still in Drafts: so this one may be waiting with them."""
@@ -387,7 +401,8 @@ class Pump:
 
     def _looked_first(self, letter: Letter, outcome: Outcome) -> None:
         copies = [item for item in outcome.items if not item.is_draft]
-        if outcome.kind == Kind.DONE and not copies and (letter.looks_first or not outcome.items):
+        armed = any(item.is_armed for item in outcome.items)
+        if outcome.kind == Kind.DONE and not copies and (letter.looks_first or not armed):
             self._draft(letter)
             return
         letter.mailbox.open -= 1
@@ -596,12 +611,7 @@ class Pump:
 def _may_have_left(letter: Letter) -> bool:
     """The database was restored after this was drafted: its draft may have been sent since the backup."""
     restored_at = letter.mailbox.connection.restored_at
-    if not restored_at or not letter.began_at or letter.began_at >= restored_at:
-        return False
-    if letter.reason == "resubmitted" and letter.check_at and letter.check_at >= restored_at:
-        return False  # it was looked for since, long enough
-    letter.reason = ""  # adopted before the backup: that counts no longer
-    return True
+    return bool(restored_at and letter.began_at and letter.began_at < restored_at)
 
 
 def _is_held(mailbox: Mailbox, now: datetime) -> bool:

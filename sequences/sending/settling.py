@@ -245,7 +245,8 @@ WHERE (
     FROM sequences_enrollment e JOIN sequences_sequence s ON s.id = e.sequence_id WHERE e.id = v.enrollment)
 ON CONFLICT (enrollment_id, step_id) DO UPDATE SET
     connection_id = excluded.connection_id, state = excluded.state,
-    reason = CASE WHEN sequences_message.reason = 'redrafted' THEN 'redrafted' ELSE '' END,
+    reason = CASE WHEN sequences_message.reason IN ('redrafted', 'resubmitted')
+        THEN sequences_message.reason ELSE '' END,
     to_address = excluded.to_address, to_name = excluded.to_name, subject = excluded.subject,
     body_html = excluded.body_html, body_hash = excluded.body_hash, reply_to_id = excluded.reply_to_id,
     draft_id = excluded.draft_id, epoch = excluded.epoch, attempts = 0, check_at = excluded.check_at,

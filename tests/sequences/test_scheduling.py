@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sequences.scheduling import NeverOpen, Why, Window, explain, instant, next_due
@@ -69,10 +69,10 @@ def test_is_always_inside_the_window_and_not_before_the_delay(
 def test_is_never_earlier_after_a_later_email(
     window: Window, previous: datetime, later: timedelta, delay: int, unit: str
 ) -> None:
-    first, second = (
-        next_due(previous=moment, delay=delay, unit=unit, at_time=None, window=window)
-        for moment in (previous, previous + later)
-    )
+    sent = (previous, previous + later)
+    # From a weekend on, the next business day begins at midnight: sooner than a day after Friday noon.
+    assume(unit != "business_days" or not any(window.obstacle(each.astimezone(window.zone).date()) for each in sent))
+    first, second = (next_due(previous=moment, delay=delay, unit=unit, at_time=None, window=window) for moment in sent)
 
     # Where clocks go back, a later moment may show an earlier time, and its "tomorrow at that time" is earlier too.
     assert first <= second + timedelta(hours=1)

@@ -142,20 +142,23 @@ def test_repeats_nothing_when_an_answer_is_lost(
     assert Enrollment.objects.get().state == Enrollment.State.FINISHED
 
 
-def test_adopts_a_draft_that_was_never_submitted_only_after_the_cool_down(
+def test_replaces_a_draft_that_was_never_submitted_after_two_cool_downs(
     tenant: SandboxTenant, sequence: Sequence, now: datetime
 ) -> None:
     enrolled(sequence, 1, now)
     tenant.fault(ALICE, "send", "lost_before")
-    for minutes in (0, 2, 5, 10):
+    for minutes in (0, 2, 5, 10, 31, 32, 33, 36, 42):
         pump(clock=lambda minutes=minutes: now + timedelta(minutes=minutes)).run(seconds=5)
         assert states() == {State.SENDING: 1}
+        (draft,) = tenant.messages(ALICE, "drafts")
+        assert bool(draft.to) == (minutes < 31)  # from then on nobody can submit it
 
-    pump(clock=lambda: now + timedelta(minutes=31)).run(seconds=5)
+    pump(clock=lambda: now + timedelta(minutes=58)).run(seconds=5)
 
     tenant.sent(ALICE, 1)
     assert set(tenant.submits().values()) == {1}
-    assert len(tenant.messages(ALICE, "")) == 1
+    assert tenant.messages(ALICE, "drafts") == []
+    assert Message.objects.get().reason == "resubmitted"
 
 
 def test_leaves_to_a_person_what_cannot_be_found_out(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
@@ -165,7 +168,7 @@ def test_leaves_to_a_person_what_cannot_be_found_out(tenant: SandboxTenant, sequ
     for mail in tenant.messages(ALICE, ""):
         tenant.delete(ALICE, mail.id)
 
-    for minutes in (2, 5, 10, 40):
+    for minutes in (2, 5, 10, 40, 41, 42, 45, 51, 67):
         pump(clock=lambda minutes=minutes: now + timedelta(minutes=minutes)).run(seconds=5)
 
     assert states() == {State.UNKNOWN: 1}

@@ -108,12 +108,32 @@ def test_a_zombie_sends_nothing_twice(
     time.sleep(asleep)
 
     zombie.wake()
-    send_in_rounds(tenant, now, 2, 3, 5, 10, 20, 40, 80)
+    send_in_rounds(tenant, now, 2, 3, 5, 10, 30, 31, 32, 35, 41, 57, 58)
 
     assert len(tenant.sent(ALICE, 2)) == 2
     assert set(tenant.submits().values()) == {1}
     assert tenant.messages(ALICE, "drafts") == []
     assert set(Enrollment.objects.values_list("state", flat=True)) == {Enrollment.State.FINISHED}
+
+
+def test_a_worker_that_freezes_at_the_first_byte_sends_nothing_twice(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    """It has passed every check, and wakes up when its email has long been sent in another's name."""
+    enrolled(sequence, 1, now)
+    zombie = Sleeper("send.passed")
+    MailConnection.objects.filter(lease_owner__isnull=False).update(lease_until=now - timedelta(minutes=1), due_at=now)
+    send_in_rounds(tenant, now, 2, 3, 4, 7, 13, 29)
+    assert Message.objects.get().reason == "disarmed"
+    send_in_rounds(tenant, now, 30, 31, 34, 40, 56, 57)
+    assert len(tenant.sent(ALICE, 1)) == 1
+
+    zombie.wake()
+    tenant.settle()
+
+    assert [call.status for call in tenant.calls(ALICE, "send")] == [202, 400]
+    assert len(tenant.messages(ALICE, "sentitems")) == 1
+    assert Enrollment.objects.get().state == Enrollment.State.FINISHED
 
 
 @pytest.mark.postgres
