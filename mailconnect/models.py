@@ -1,11 +1,13 @@
 """Connected mailboxes with their tokens and queue place, and the permissions to send from them."""
 
 import uuid
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.base import ModelState
 from django.utils import timezone
 
 from accounts.models import Organization, User
@@ -127,6 +129,15 @@ class MailConnection(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> "MailConnection":  # type: ignore[override]
+        """As Django's, without the constructor: its work for each field was a fifth of all that finding work costs."""
+        row = cls.__new__(cls)
+        row.__dict__.update(zip(field_names, values, strict=True))
+        row._state = ModelState()
+        row._state.adding, row._state.db = False, db
+        return row
 
     def is_away(self, now: datetime) -> bool:
         """Automatic replies answer for the owner now, and the owner did not say to send anyway."""
