@@ -1,7 +1,7 @@
 """Many rows in one statement, with the same SQL on PostgreSQL and SQLite.
 
 The rows come as the table expression `v`: as arrays on PostgreSQL (typed, and one plan for any number), as VALUES on
-SQLite. To PostgreSQL they go in binary form: writing and reading them as text costs five times as much.
+SQLite. To PostgreSQL and back they go in binary form: writing and reading them as text costs five times as much.
 """
 
 # ruff: noqa: S608 - SQL is made of constants; values are parameters
@@ -59,9 +59,11 @@ def _cursor() -> CursorWrapper:
     if database.vendor != "postgresql":
         return cursor
     with cursor:
-        # Django's own writes the parameters into the statement, as text.
+        # Django's own writes the parameters into the statement, as text, and reads text.
         wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
-        return wrap(psycopg.Cursor(database.connection))  # type: ignore[arg-type]
+        driver = psycopg.Cursor(database.connection)
+        driver.format = psycopg.pq.Format.BINARY
+        return wrap(driver)  # type: ignore[arg-type]
 
 
 def in_list(ids: Iterable[int]) -> tuple[str, list[Any]]:

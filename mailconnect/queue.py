@@ -37,6 +37,7 @@ _BY_INDEX = {
     **dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material", "jit"), "off"),
 }
 _TABLE = MailConnection._meta.db_table
+_FIELDS = {field.attname: field for field in MailConnection._meta.concrete_fields}
 _NOW = {"postgresql": "statement_timestamp()", "sqlite": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"}
 _LATER = {
     "postgresql": "statement_timestamp() + interval '{} seconds'",
@@ -104,12 +105,13 @@ def lease(owner: UUID, *, now: datetime, limit: int, columns: Sequence[str] = ()
         which = f"= ANY(ARRAY({chosen} FOR NO KEY UPDATE SKIP LOCKED))"
     else:
         which = f"IN ({chosen})"
-    taken = MailConnection.objects.raw(
+    names = ("id", "lease_epoch", *columns)
+    taken = bulk.fetch(
         f"UPDATE {_TABLE} SET lease_owner = %s, lease_until = {until}, due_at = {until}, "
-        f"lease_epoch = lease_epoch + 1 WHERE id {which} RETURNING {', '.join(('id', 'lease_epoch', *columns))}",
+        f"lease_epoch = lease_epoch + 1 WHERE id {which} RETURNING {', '.join(names)}",
         [owner if database.vendor == "postgresql" else owner.hex, bulk.plain(now), limit],
     )
-    return {Lease(row.pk, owner, row.lease_epoch, started): row for row in taken}
+    return {Lease(row.pk, owner, row.lease_epoch, started): row for row in _instances(names, taken)}
 
 
 def fence(leases: Iterable[Lease]) -> set[int]:
@@ -213,6 +215,14 @@ def give_back(owner: UUID) -> None:
             f"UPDATE {_TABLE} SET lease_owner = NULL, lease_until = NULL, due_at = {clock} WHERE lease_owner = %s",
             [owner if database.vendor == "postgresql" else owner.hex],
         )
+
+
+def _instances(names: Sequence[str], rows: Sequence[bulk.Row]) -> list[MailConnection]:
+    """Mailboxes of rows that `bulk.fetch` found, as a `RawQuerySet` makes them of those of Django's cursor."""
+    compiler = MailConnection.objects.all().query.get_compiler(connection=database)
+    columns = [_FIELDS[name].get_col(_TABLE) for name in names]
+    values = compiler.apply_converters(rows, compiler.get_converters(columns))
+    return [MailConnection.from_db(database.alias, names, row) for row in values]
 
 
 def _clock() -> tuple[str, str, str]:

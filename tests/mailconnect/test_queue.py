@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from uuid import uuid4
 
 import pytest
@@ -41,6 +41,26 @@ def test_leases_what_is_due_to_one_worker(mailbox: MailConnection, now: datetime
 
     assert lease.connection_id == mailbox.pk
     assert take(now + HOUR) == []
+
+
+def test_a_leased_mailbox_has_its_values_as_any_other(mailbox: MailConnection, now: datetime) -> None:
+    values = {
+        "owner_id": mailbox.owner_id,
+        "send_while_away": True,
+        "working_from": time(8, 30),
+        "away_until": now + HOUR,
+        "held_until": None,
+        "sent_on": now.date(),
+    }
+    MailConnection.objects.update(**values)
+
+    (row,) = queue.lease(uuid4(), now=now, limit=1, columns=tuple(values)).values()
+
+    assert {name: row.__dict__[name] for name in values} == values
+    assert row == mailbox
+    assert row.address == mailbox.address  # read now
+    row.refresh_from_db()
+    assert row.owner == mailbox.owner
 
 
 @pytest.mark.parametrize("state", [MailConnection.State.RECONNECT, MailConnection.State.REMOVED])
