@@ -111,12 +111,12 @@ MESSAGE: dict[str, tuple[str, str]] = {
     "not_there": ("A colleague looked, and it was not in Sent Items.", "It is sent again."),
     "redrafted": ("Its first draft could not be found, so another was made.", "There is nothing to do."),
     "disarmed": (
-        "It seems not to have left. Its draft has no recipients any more, so that it cannot.",
-        "If no copy turns up in Sent Items, it is sent again by itself, with a new draft.",
+        "It seems not to have left. Its draft, if it is still there, has no recipients any more.",
+        "If no copy turns up in Sent Items, a new draft is sent by itself, or you are asked what to do.",
     ),
     "resubmitted": ("It was surely not sent the first time.", "It is sent again by itself."),
     "disarmed_again": (
-        "It seems not to have left a second time. Its draft has no recipients any more, so that it cannot.",
+        "It seems not to have left a second time. Its draft, if it is still there, has no recipients any more.",
         "If no copy turns up in Sent Items, you will be asked what to do.",
     ),
     "ErrorInvalidRecipients": ("Microsoft refused the candidate’s address.", "Correct the candidate’s address."),

@@ -22,7 +22,9 @@ STUCK = timedelta(hours=24)
 TIMES_LONGEST_SETTLE = 10
 # A clock that jumps ahead makes any wait look long enough; so many looks, each a pause after the other, it cannot fake.
 LEAST_LOOKS = 3
-# Reasons on the row: its draft was disarmed, it was sent with another draft, that one was disarmed too.
+# Reasons on the row: it was drafted a second time; or its draft was disarmed, it was sent with another draft, that one
+# was disarmed too.
+REDRAFTED = "redrafted"
 DISARMED, RESUBMITTED, DISARMED_AGAIN = "disarmed", "resubmitted", "disarmed_again"
 
 
@@ -50,6 +52,7 @@ def judge(
     items: Sequence[MailItem],
     *,
     reason: str,
+    draft_id: str,
     looks: int,
     waited: timedelta,
     cool_down: timedelta,
@@ -57,8 +60,8 @@ def judge(
 ) -> Finding:
     """What the items that carry a message's key say about it. Pure.
 
-    `reason`: of the row; `looks`: how often this state has been looked at before, or since its draft was disarmed;
-    `waited`: since it began; `line_stands`: other emails of the mailbox that were accepted are still in Drafts.
+    `reason` and `draft_id`: of the row; `looks`: how often this state has been looked at before, or since its draft was
+    disarmed; `waited`: since it began; `line_stands`: other accepted emails of the mailbox are still in Drafts.
     """
     copy = next((item for item in items if not item.is_draft), None)
     drafts = [item for item in items if item.is_draft]
@@ -70,7 +73,7 @@ def judge(
         if reason in (DISARMED, DISARMED_AGAIN):
             waited = pauses(looks)
         cooled_down = waited >= (STUCK if line_stands else cool_down) and looks >= LEAST_LOOKS
-        return _judge_sending(drafts, reason) if cooled_down else Finding(then=Then.WAIT)
+        return _judge_sending(drafts, reason, draft_id) if cooled_down else Finding(then=Then.WAIT)
     return _judge_accepted(drafts, waited, cool_down)
 
 
@@ -82,15 +85,18 @@ def _judge_drafting(drafts: list[MailItem], looks: int) -> Finding:
     return Finding(then=Then.WAIT)
 
 
-def _judge_sending(drafts: list[MailItem], reason: str) -> Finding:
+def _judge_sending(drafts: list[MailItem], reason: str, draft_id: str) -> Finding:
     """After the cool-down: a submitted draft looks like one that was not, until Exchange has moved it.
 
     First it is disarmed: a worker that was frozen just before it submitted the draft may wake up at any time. Then the
-    same wait again, for what left before that. If the email is ambiguous a second time, it is not for us to decide.
+    same wait again, for what left before that. Only the very draft that was to be submitted shows that it was not, none
+    of an earlier attempt. If the email is ambiguous a second time, it is not for us to decide.
     """
-    if reason not in (DISARMED, DISARMED_AGAIN) or any(draft.is_armed for draft in drafts):
+    if reason == DISARMED_AGAIN:
+        return Finding(then=Then.UNKNOWN)
+    if reason != DISARMED or any(draft.is_armed for draft in drafts):
         return Finding(then=Then.DISARM, drafts=_ids(drafts))
-    if not drafts or reason == DISARMED_AGAIN:
+    if draft_id not in _ids(drafts):
         return Finding(then=Then.UNKNOWN)
     return Finding(then=Then.DRAFT_AGAIN, drafts=_ids(drafts))
 

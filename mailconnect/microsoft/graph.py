@@ -182,7 +182,7 @@ class GraphClient:
     def find_by_key(self, key: str) -> list[MailItem]:
         """Everything in the whole mailbox that carries our key: drafts, and the copy in Sent Items."""
         wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{KEY_PROPERTY}' and ep/value eq '{key}')"
-        found = self._get(f"/me/messages?$filter={quote(wanted)}&$select={MESSAGE_FIELDS}&$top=10")
+        found = self._get(f"/me/messages?$filter={quote(wanted)}&$select={MESSAGE_FIELDS}&$top=50")
         return [_mail_item(item) for item in _items(found)]
 
     def sent_since(self, moment: datetime) -> list[MailItem]:
@@ -200,13 +200,14 @@ class GraphClient:
 
         False where there is none: it is gone, or was sent (reference C6: recipients change on a draft only).
         """
+        nobody: dict[str, Any] = {"toRecipients": [], "ccRecipients": [], "bccRecipients": []}
         try:
-            path = f"/me/messages/{quote(draft_id)}"
-            return _mail_item(self._call("PATCH", path, {"toRecipients": []}, expected=200, gate=gate)).is_draft
+            item = self._call("PATCH", f"/me/messages/{quote(draft_id)}", nobody, expected=200, gate=gate)
         except Refused as refusal:
-            if refusal.status not in (400, 404):
+            if refusal.status != 404 and refusal.reason != "ErrorInvalidPropertySet":
                 raise
             return False
+        return _mail_item(item).is_draft
 
     def delete_draft(self, draft_id: str, *, gate: Told | None = None) -> None:
         """Remove a draft, disarmed: from Deleted Items it could still be sent by its id (reference C9)."""

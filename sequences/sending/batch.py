@@ -49,7 +49,7 @@ class Batch:
     def put_back(self, letter: Letter, due_at: datetime, reason: str = "") -> None:
         """It waits in the queue, with the text that it has; a draft that is there is replaced by its next one."""
         letter.replaces_draft = letter.draft_id = letter.draft_id or letter.replaces_draft
-        self.messages.append(MessageChange(letter=letter, state=Message.State.PLANNED, reason=reason))
+        self.messages.append(MessageChange(letter=letter, state=Message.State.PLANNED, reason=reason or letter.reason))
         self.enrollments.append(
             EnrollmentChange(
                 mailbox=letter.mailbox,
@@ -111,16 +111,22 @@ class Batch:
         """All of it in one transaction; what belongs to a lost lease is left out. Returns the mailboxes still held."""
         with transaction.atomic():
             held = queue.fence(leases)
-            begun = settling.begin([letter for letter in self.begun if letter.mailbox.id in held], now)
+            # A mailbox may be under another lease of ours by now: what came of the old one is not for the new one.
+            standing = {lease.connection_id: lease for lease in leases if lease.connection_id in held}
+
+            def stands(mailbox: Mailbox) -> bool:
+                return standing.get(mailbox.id) is mailbox.lease
+
+            begun = settling.begin([letter for letter in self.begun if stands(letter.mailbox)], now)
             drafting = {one.enrollment_id for one in self.begun if one.state == Message.State.DRAFTING}
             settling.take_out(sorted(begun & drafting))
-            accepted = [letter for letter in self.accepted if letter.mailbox.id in held]
+            accepted = [letter for letter in self.accepted if stands(letter.mailbox)]
             settling.accept(accepted, now, look_at)
-            settling.change_messages([one for one in self.messages if one.letter.mailbox.id in held])
+            settling.change_messages([one for one in self.messages if stands(one.letter.mailbox)])
             left = [(letter, now) for letter in accepted] + self.settled
-            steps = [settling.next_step(letter, left_at) for letter, left_at in left if letter.mailbox.id in held]
+            steps = [settling.next_step(letter, left_at) for letter, left_at in left if stands(letter.mailbox)]
             places = settling.advance(steps)
-            places += settling.change_enrollments([one for one in self.enrollments if one.mailbox.id in held])
+            places += settling.change_enrollments([one for one in self.enrollments if stands(one.mailbox)])
             places += settling.refile(self.refiled)
             settling.hold_sequences([(pk, *hold) for pk, hold in self.waiting_sequences.items()])
             queue.remember_settle_times({pk: seconds for pk, seconds in self.settle_times.items() if pk in held})

@@ -118,6 +118,7 @@ class Errand:
     call: Callable[[], Outcome]
     then: Callable[[Outcome], None]
     unmake: Callable[[], None]  # instead of both, when there is no time left to begin it
+    begins: bool = False  # an email, which waits where the mailbox is held
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

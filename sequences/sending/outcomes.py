@@ -169,7 +169,10 @@ class Outcomes:
         )
 
     def found(self, letter: Letter, outcome: Outcome, *, line_stands: bool) -> Finding:
-        """Of a look for its key. `line_stands`: others wait in Drafts as well."""
+        """Of a look for its key; what is to be disarmed or drafted again is left to the caller.
+
+        `line_stands`: others wait in Drafts as well.
+        """
         longest = letter.mailbox.connection.longest_settle_seconds
         if outcome.kind != Kind.DONE:
             self._look_again(letter)
@@ -178,6 +181,7 @@ class Outcomes:
             letter.state,
             outcome.items,
             reason=letter.reason,
+            draft_id=letter.draft_id,
             looks=letter.attempts,
             waited=self.now - (letter.began_at or self.now),
             cool_down=reconciling.cool_down_of(longest, self.pace.cool_down),
@@ -193,12 +197,26 @@ class Outcomes:
 
     def disarmed(self, letter: Letter, outcome: Outcome) -> None:
         """Its drafts cannot be submitted any more: what left before that shows itself from here on."""
-        if outcome.kind != Kind.DONE:
-            self._look_again(letter)
-            return
-        again = letter.reason in (reconciling.RESUBMITTED, reconciling.DISARMED_AGAIN)
-        letter.reason = reconciling.DISARMED_AGAIN if again else reconciling.DISARMED
-        self.batch.look_later(letter, self.now + reconciling.pause_after(0), looks=0)
+        match outcome.kind:
+            case Kind.DONE:
+                again = letter.reason in (reconciling.DISARMED, reconciling.RESUBMITTED)
+                letter.reason = reconciling.DISARMED_AGAIN if again else reconciling.DISARMED
+                self.batch.look_later(letter, self.now + reconciling.pause_after(0), looks=0)
+            case Kind.REFUSED if hold := MAILBOX_CODES.get(outcome.reason):
+                letter.mailbox.hold(self.now + timedelta(hours=hold[1]), hold[0])
+                self._look_again(letter)
+            case Kind.REFUSED:
+                self._never_certain(letter)
+            case _:
+                self._look_again(letter)
+
+    def draft_again(self, letter: Letter, *, enrollment_active: bool, suppressed: bool) -> None:
+        """It surely did not leave: it begins anew, if it still may."""
+        if enrollment_active and not suppressed:
+            reason = reconciling.REDRAFTED if letter.state == State.DRAFTING else reconciling.RESUBMITTED
+            self.batch.put_back(letter, self.now, reason)
+        else:
+            self.withdrawn(letter, enrollment_active=enrollment_active, suppressed=suppressed)
 
     def found_after_restore(self, letter: Letter, outcome: Outcome) -> None:
         """Of the look before a draft. One that is there may have been submitted, so it stays for a while."""
@@ -223,10 +241,6 @@ class Outcomes:
         match finding.then:
             case Then.SENT:
                 self._copy_found(letter, finding.item)
-            case Then.DRAFT_AGAIN:
-                letter.replaces_draft = letter.draft_id = ""
-                reason = "redrafted" if letter.state == State.DRAFTING else reconciling.RESUBMITTED
-                self.batch.put_back(letter, self.now, reason)
             case Then.UNKNOWN:
                 self._never_certain(letter)
             case Then.WAIT:

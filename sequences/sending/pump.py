@@ -341,7 +341,11 @@ class Pump:
         self.tally.settled += 1
         if finding.then == Then.DISARM:
             self._disarm(letter, finding.drafts)
-        elif finding.drafts:
+            return
+        if finding.then == Then.DRAFT_AGAIN:
+            is_active, is_suppressed = picking.standing([letter.message_id])[letter.message_id]
+            self._outcomes.draft_again(letter, enrollment_active=is_active, suppressed=is_suppressed)
+        if finding.drafts:
             mailbox = letter.mailbox
             mailbox.open += 1
             call = partial(self._outbox.remove_drafts, mailbox.lease, finding.drafts)
@@ -392,12 +396,14 @@ class Pump:
 
     def _draft(self, letter: Letter) -> None:
         call = partial(self._outbox.draft, letter.mailbox.lease, letter.draft(), replaces=letter.replaces_draft)
-        self._send_for(letter.mailbox, call, partial(self._drafted, letter), partial(self._put_back, letter))
+        then, unmake = partial(self._drafted, letter), partial(self._put_back, letter)
+        self._send_for(letter.mailbox, call, then, unmake, begins=True)
 
     def _look_first(self, letter: Letter) -> None:
         """After a restore an email may have left that the database knows nothing of, and a person may be wrong."""
         call = partial(self._outbox.find, letter.mailbox.id, str(letter.key))
-        self._send_for(letter.mailbox, call, partial(self._looked_first, letter), partial(self._put_back, letter))
+        then, unmake = partial(self._looked_first, letter), partial(self._put_back, letter)
+        self._send_for(letter.mailbox, call, then, unmake, begins=True)
 
     def _looked_first(self, letter: Letter, outcome: Outcome) -> None:
         copies = [item for item in outcome.items if not item.is_draft]
@@ -524,8 +530,10 @@ class Pump:
         call: Callable[[], Outcome],
         then: Callable[[Outcome], None],
         unmake: Callable[[], None],
+        *,
+        begins: bool = False,
     ) -> None:
-        mailbox.waiting.append(Errand(mailbox, call, then, unmake))
+        mailbox.waiting.append(Errand(mailbox, call, then, unmake, begins))
 
     def _give_errands(self) -> None:
         """From each mailbox in turn, as many as it may have under way; drafts that wait for a permit come first."""
@@ -543,7 +551,7 @@ class Pump:
         self._outcomes.note(mailbox, outcome)
         errand.then(outcome)
         if _is_stopped(mailbox, self._clock()):
-            self._unmake(mailbox)
+            self._unmake(mailbox, looks=mailbox.held_reason in SILENT)
 
     def _unmake_waiting(self) -> None:
         for mailbox in self._mailboxes.values():
@@ -551,10 +559,17 @@ class Pump:
         for letter in self._batch.leave_unbegun():
             letter.mailbox.open -= 1
 
-    def _unmake(self, mailbox: Mailbox) -> None:
-        """What has not begun goes back to where it waits; drafts that are there are taken up by the next lease."""
-        while mailbox.waiting:
-            mailbox.waiting.popleft().unmake()
+    def _unmake(self, mailbox: Mailbox, *, looks: bool = True) -> None:
+        """What has not begun goes back to where it waits; drafts that are there are taken up by the next lease.
+
+        Without `looks` only emails do: what is asked and put right in the mailbox goes on while it is held.
+        """
+        waiting, mailbox.waiting = mailbox.waiting, deque()
+        for errand in waiting:
+            if looks or errand.begins:
+                errand.unmake()
+            else:
+                mailbox.waiting.append(errand)
         now = self._clock()
         until = max(now, mailbox.held_until) if mailbox.held_until else now
         while mailbox.drafted:

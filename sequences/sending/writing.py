@@ -10,6 +10,7 @@ from mailconnect.models import MailConnection
 from mailconnect.receipts import body_hash
 from sequences.models import Enrollment, Message, Step
 from sequences.planning import mailbox_of
+from sequences.reconciling import REDRAFTED, RESUBMITTED
 from sequences.rendering import MissingValue, TemplateBroken, candidate_values, render, signature_of
 from sequences.scheduling import NeverOpen
 from sequences.sending.letters import EnrollmentChange, Letter, Plan
@@ -130,6 +131,7 @@ def _letter(one: Due, plan: Plan, step: Step, now: datetime) -> Letter:
         raise Wait(now + _PUSHED_AHEAD)  # it is under way, and looked after by itself
     if known:
         letter.message_id, letter.key = known.id, known.key
+        letter.reason = known.reason if known.reason in (REDRAFTED, RESUBMITTED) else ""
         letter.looks_first = known.reason == "not_there"  # said a person; a late copy says otherwise
     # What was planned for another mailbox has that one's signature, and its draft lies there.
     is_of_mailbox = known is not None and known.connection_id == one.mailbox.id

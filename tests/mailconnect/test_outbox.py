@@ -139,6 +139,8 @@ def test_finds_and_removes_drafts_by_their_key(
     lease = Lease(mailbox.pk, uuid.uuid4(), 1, time.monotonic())
     assert outbox.remove_drafts(lease, [item.id for item in found] + ["gone"]).kind == Kind.DONE
     assert len(tenant.messages(ALICE, "drafts")) == 1
+    # Nobody can send them from there.
+    assert [draft.to for draft in tenant.messages(ALICE, "deleteditems")] == [(), ()]
 
 
 def test_removes_nothing_when_the_lease_is_over(

@@ -1,5 +1,6 @@
 """What is found in the mailbox decides what became of an email, and a draft decides nothing for a long time."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -29,7 +30,7 @@ DRAFT, DISARMED_DRAFT = item(is_draft=True), item(is_draft=True, is_armed=False)
 
 def verdict(state: str, *items: MailItem, looks: int = LEAST_LOOKS, minutes: int = 20, reason: str = "") -> Then:
     waited = timedelta(minutes=minutes)
-    return judge(state, items, looks=looks, waited=waited, cool_down=COOL_DOWN, reason=reason).then
+    return judge(state, items, reason=reason, draft_id="draft", looks=looks, waited=waited, cool_down=COOL_DOWN).then
 
 
 @pytest.mark.parametrize("state", [State.SENDING, State.ACCEPTED])
@@ -46,7 +47,7 @@ def test_drafts_are_disarmed_after_the_cool_down(drafts: int, reason: str) -> No
 
 @pytest.mark.parametrize("drafts", [1, 2])
 def test_a_disarmed_draft_is_replaced_once_and_after_another_cool_down(drafts: int) -> None:
-    """Its looks take a cool-down by themselves: no clock is asked, which could have jumped."""
+    """Its looks take a cool-down by themselves: a clock that jumped ahead shortens one pause at most."""
     found = [DISARMED_DRAFT] * drafts
 
     assert verdict(State.SENDING, *found, reason="disarmed", looks=3, minutes=75) == Then.WAIT
@@ -54,13 +55,18 @@ def test_a_disarmed_draft_is_replaced_once_and_after_another_cool_down(drafts: i
     assert verdict(State.SENDING, *found, reason="disarmed_again", looks=4) == Then.UNKNOWN
 
 
-def test_a_draft_that_can_be_submitted_is_disarmed_whatever_the_row_says() -> None:
-    """A restored database believes that the draft before it was disarmed."""
+def test_a_draft_that_can_be_submitted_is_disarmed_once_more_whatever_the_row_says() -> None:
+    """A restored database believes that the draft before it was disarmed; its owner may fill in the recipients."""
     assert verdict(State.SENDING, DISARMED_DRAFT, DRAFT, reason="disarmed", looks=4) == Then.DISARM
+    assert verdict(State.SENDING, DISARMED_DRAFT, DRAFT, reason="disarmed_again", looks=4) == Then.UNKNOWN
 
 
-def test_nothing_is_for_a_person() -> None:
+def test_nothing_but_the_draft_of_an_earlier_attempt_is_for_a_person() -> None:
+    earlier = replace(DISARMED_DRAFT, id="earlier")
+
     assert verdict(State.SENDING, reason="disarmed", looks=4) == Then.UNKNOWN
+    assert verdict(State.SENDING, earlier, reason="disarmed", looks=4) == Then.UNKNOWN
+    assert verdict(State.SENDING, earlier, DISARMED_DRAFT, reason="disarmed", looks=4) == Then.DRAFT_AGAIN
 
 
 def test_a_clock_that_jumps_ahead_shortens_no_cool_down() -> None:
