@@ -9,6 +9,9 @@ from accounts.models import User
 from sequences import activating
 from sequences.models import Enrollment, Message
 
+_UNKNOWN = "outcome_unknown"
+_UNDECIDED = (Message.State.UNKNOWN, Message.State.FAILED)  # failed: it has no permit, since the database is a backup
+
 
 class AlreadyDecided(Exception):
     """A colleague was quicker, or the email's copy has turned up meanwhile."""
@@ -20,7 +23,9 @@ class AlreadyDecided(Exception):
 @transaction.atomic
 def was_sent(*, message: Message, actor: User, now: datetime) -> None:
     """The person found it in Sent Items: the candidate goes on with the step after it. Raises `AlreadyDecided`."""
-    row = _decided(message, Message.State.SENT, "found_by_hand", actor, now)
+    # What a restored database had only drafted left without a permit that we know of.
+    state = Message.State.SENT if message.permitted_at else Message.State.CANCELLED
+    row = _decided(message, state, "found_by_hand", actor, now)
     row.sent_at = row.accepted_at or row.sending_at or now
     row.save(update_fields=["sent_at"])
     enrollment = row.enrollment
@@ -40,8 +45,8 @@ def was_not_sent(*, message: Message, actor: User, now: datetime) -> None:
 
 def _decided(message: Message, state: Message.State, reason: str, actor: User, now: datetime) -> Message:
     activating.locked(message.sequence_id)
-    undecided = Message.objects.filter(pk=message.pk, state=Message.State.UNKNOWN)
-    if not undecided.update(state=state, reason=reason):
+    waiting = Message.objects.filter(pk=message.pk, state__in=_UNDECIDED, reason=_UNKNOWN)
+    if not waiting.update(state=state, reason=reason):
         raise AlreadyDecided
     record(
         organization=message.sequence.organization,
@@ -52,6 +57,11 @@ def _decided(message: Message, state: Message.State, reason: str, actor: User, n
         verdict=reason,
     )
     return Message.objects.select_related("enrollment", "step").get(pk=message.pk)
+
+
+def awaits(message: Message) -> bool:
+    """Whether a person must say if it left."""
+    return message.state in _UNDECIDED and message.reason == _UNKNOWN
 
 
 def held_by(message: Message) -> bool:

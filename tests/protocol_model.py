@@ -42,6 +42,7 @@ class Rules:
     reconcile_before_repeat: bool = True  # a lost answer is looked into, never repeated
     long_cool_down: bool = True  # the verdict `unknown` waits longer than everything that may still happen
     replace_only_unsubmitted: bool = True  # a draft that may have been submitted is not replaced by another
+    own_draft: bool = True  # the draft of an earlier attempt does not show that this one was not submitted
     disarm_before_replacing: bool = True  # nobody can submit the draft that is replaced, however late they wake up
     absence_is_no_proof: bool = True  # not found does not mean not sent
     key_on_the_draft: bool = True  # the message can be recognised
@@ -135,11 +136,16 @@ def _in_order(world: World) -> tuple[World, bool]:
 
 
 def _fault(world: World) -> str:
-    if world.state == "refused" and world.submissions:
+    if world.state == "refused" and _can_be_found(world):
         return world.fault or "called refused, although it left"
     if world.state == "sent" and not world.submissions and all(worker.at == "idle" for worker in world.workers):
         return world.fault or "lost: called sent, never submitted"
     return world.fault
+
+
+def _can_be_found(world: World) -> bool:
+    """It left, and nobody has deleted its copy."""
+    return any(item.place in ("submitted", "sent", "moved") for item in world.items)
 
 
 def _trace(end: World, came_from: CameFrom) -> list[str]:
@@ -242,7 +248,7 @@ def _commit(world: World, rules: Rules, number: int, state: str, then: str, *, d
     if rules.lease and rules.epoch and not worker.holds:
         return _at(world, number, Worker())
     after = world._replace(state=state, since=0, draft=world.draft if draft is None else draft)
-    if state == "unknown" and world.submissions:
+    if state == "unknown" and _can_be_found(world):
         after = after._replace(fault="unknown, although it left and could be found")
     if state in FINAL and world.rows:
         after = after._replace(state="planned", rows=world.rows - 1)
@@ -362,7 +368,7 @@ def _reconcile_draft(world: World, rules: Rules, number: int) -> Iterator[Step]:
 def _without_draft(world: World, index: int) -> World:
     if index < 0 or world.items[index].place != "drafts":
         return world
-    gone = world.items[index]._replace(place="deleted", visible=True, left=0)
+    gone = world.items[index]._replace(place="disarmed", visible=True, left=0)  # in Deleted Items
     return world._replace(items=(*world.items[:index], gone, *world.items[index + 1 :]))
 
 
@@ -372,8 +378,10 @@ def _reconcile_sent(world: World, rules: Rules, number: int) -> Iterator[Step]:
     cooled_down = world.since >= (COOL_DOWN if rules.long_cool_down else TOO_SHORT)
     if place in ("sent", "moved"):
         yield "finds the sent copy, commits sent", _commit(world, rules, number, "sent", "idle")
-    elif world.state == "accepted" and cooled_down and not place:
+    elif world.state == "accepted" and cooled_down and place in ("", "disarmed"):
         yield "finds nothing, believes the yes, commits sent", _commit(world, rules, number, "sent", "idle")
+    elif world.state == "accepted" and cooled_down:
+        yield "finds a draft long after the yes, commits unknown", _commit(world, rules, number, "unknown", "idle")
     elif world.state == "accepted":
         yield "waits for the sent copy", _at(world, number, Worker())
     elif place and not rules.replace_only_unsubmitted:
@@ -385,11 +393,19 @@ def _reconcile_sent(world: World, rules: Rules, number: int) -> Iterator[Step]:
     elif rules.disarm_before_replacing and (world.state == "sending" or place in ("drafts", "submitted")):
         draft = world.draft if found is None else found
         yield "starts the request to disarm the draft", _started(world, number, "disarm", draft)
-    elif place and not world.replaced:
+    elif _shows_its_draft(world, rules) and not world.replaced:
         after = world._replace(replaced=True)
         yield "finds a draft long after, commits planned", _commit(after, rules, number, "planned", "looks")
     else:
         yield "cannot tell, commits unknown", _commit(world, rules, number, "unknown", "idle")
+
+
+def _shows_its_draft(world: World, rules: Rules) -> bool:
+    """The very draft that was to be submitted is there, not one of an earlier attempt."""
+    seen = range(len(world.items)) if not rules.own_draft else [world.draft] if world.draft >= 0 else []
+    return rules.key_on_the_draft and any(
+        world.items[index].visible and world.items[index].place in ("drafts", "submitted", "disarmed") for index in seen
+    )
 
 
 def _found(world: World, rules: Rules) -> int | None:
@@ -498,6 +514,7 @@ def _mailbox_steps(world: World) -> Iterator[Step]:
             yield "the search catches up", with_item(item._replace(visible=True, left=0))
         elif item.place == "sent":
             yield "the owner moves the sent copy", with_item(item._replace(place="moved"))
+            yield "the owner deletes the sent copy for good", with_item(item._replace(place="deleted"))
 
 
 def _people_steps(world: World, rules: Rules) -> Iterator[Step]:
@@ -508,7 +525,7 @@ def _people_steps(world: World, rules: Rules) -> Iterator[Step]:
         if not (rules.drain and on_its_way):
             yield "the revocation returns", world._replace(permission="revoked")
     if world.state == "unknown" and world.person:
-        if any(item.place in ("sent", "moved") for item in world.items):
+        if world.submissions:  # who has deleted the copy knows too
             yield "a person sees that it was sent", world._replace(state="sent", person=False)
         else:
             yield "a person says: not sent, send it", world._replace(state="drafting", since=0, person=False)

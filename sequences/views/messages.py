@@ -61,6 +61,7 @@ def message_page(request: MemberRequest, pk: int) -> HttpResponse:
         "may_edit": access.may_edit(request.user, message.sequence),
         "mails": IncomingMail.objects.of(request.user).filter(message=message).for_pages()[:20],
         "is_held": deciding.held_by(message),
+        "is_undecided": deciding.awaits(message),
     }
     return render(request, "sequences/message.html", context)
 

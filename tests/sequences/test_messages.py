@@ -76,6 +76,21 @@ def test_that_was_not_sent_begins_anew(unknown: Message, alice: User, client_of:
     assert enrollment.due_at is not None
 
 
+def test_that_a_restored_database_had_only_drafted_is_decided_too(
+    sequence: Sequence, alice: User, client_of: ClientOf
+) -> None:
+    failed = unsure(sequence, "failed", "outcome_unknown")
+    client = client_of(alice)
+
+    assert "Was it sent?" in client.get(reverse("sequences:message", args=[failed.pk])).content.decode()
+    decide(client, failed, "sent")
+
+    failed.refresh_from_db()
+    failed.enrollment.refresh_from_db()
+    assert (failed.state, failed.reason) == (Message.State.CANCELLED, "found_by_hand")
+    assert (failed.enrollment.state, failed.enrollment.next_position) == ("active", 2)
+
+
 def test_is_decided_once(unknown: Message, sequence: Sequence) -> None:
     deciding.was_sent(message=unknown, actor=sequence.owner, now=MONDAY)
 
