@@ -1,16 +1,16 @@
 """A person decides what nothing else can tell: whether an email left whose answer from Microsoft was lost."""
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
 from accounts.auditing import record
 from accounts.models import User
-from sequences import activating
+from sequences import activating, reconciling
 from sequences.models import Enrollment, Message
 
-_UNKNOWN = "outcome_unknown"
-_UNDECIDED = (Message.State.UNKNOWN, Message.State.FAILED)  # failed: it has no permit, since the database is a backup
+_NO_PERMIT: dict[str, Any] = {"permitted_at": None, "permitted_to": None, "grant": None, "receipt": ""}
 
 
 class AlreadyDecided(Exception):
@@ -45,8 +45,8 @@ def was_not_sent(*, message: Message, actor: User, now: datetime) -> None:
 
 def _decided(message: Message, state: Message.State, reason: str, actor: User, now: datetime) -> Message:
     activating.locked(message.sequence_id)
-    waiting = Message.objects.filter(pk=message.pk, state__in=_UNDECIDED, reason=_UNKNOWN)
-    if not waiting.update(state=state, reason=reason):
+    waiting = Message.objects.filter(pk=message.pk, state__in=reconciling.UNDECIDED, reason=reconciling.UNKNOWN)
+    if not waiting.update(state=state, reason=reason, **({} if state == Message.State.SENT else _NO_PERMIT)):
         raise AlreadyDecided
     record(
         organization=message.sequence.organization,
@@ -57,11 +57,6 @@ def _decided(message: Message, state: Message.State, reason: str, actor: User, n
         verdict=reason,
     )
     return Message.objects.select_related("enrollment", "step").get(pk=message.pk)
-
-
-def awaits(message: Message) -> bool:
-    """Whether a person must say if it left."""
-    return message.state in _UNDECIDED and message.reason == _UNKNOWN
 
 
 def held_by(message: Message) -> bool:

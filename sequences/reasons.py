@@ -114,7 +114,7 @@ MESSAGE: dict[str, tuple[str, str]] = {
         "It seems not to have left. Its draft, if it is still there, has no recipients any more.",
         "If no copy turns up in Sent Items, a new draft is sent by itself, or you are asked what to do.",
     ),
-    "resubmitted": ("It was surely not sent the first time.", "It is sent again by itself."),
+    "resubmitted": ("It was surely not sent the first time.", "Another draft was made; there is nothing to do."),
     "disarmed_again": (
         "It seems not to have left a second time. Its draft, if it is still there, has no recipients any more.",
         "If no copy turns up in Sent Items, you will be asked what to do.",

@@ -26,6 +26,8 @@ LEAST_LOOKS = 3
 # was disarmed too.
 REDRAFTED = "redrafted"
 DISARMED, RESUBMITTED, DISARMED_AGAIN = "disarmed", "resubmitted", "disarmed_again"
+# Nothing can tell whether it left. Failed: it has no permit, since the database was restored from a backup.
+UNKNOWN, UNDECIDED = "outcome_unknown", (State.UNKNOWN, State.FAILED)
 
 
 class Then(StrEnum):
@@ -110,6 +112,11 @@ def _judge_accepted(drafts: list[MailItem], waited: timedelta, cool_down: timede
     if any(draft.is_armed for draft in drafts):
         return Finding(then=Then.UNKNOWN if waited > STUCK else Then.WAIT)
     return Finding(then=Then.SENT if waited > cool_down else Then.WAIT)
+
+
+def awaits_a_person(state: str, reason: str) -> bool:
+    """Whether somebody must say if it left."""
+    return state in UNDECIDED and reason == UNKNOWN
 
 
 def pause_after(looks: int) -> timedelta:

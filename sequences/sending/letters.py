@@ -10,6 +10,7 @@ from uuid import UUID
 from mailconnect.outbox import Draft, MailItem, Outcome
 from mailconnect.permission import Ask
 from sequences.models import Message, Step
+from sequences.sending.pace import SILENT
 
 if TYPE_CHECKING:
     from mailconnect.models import MailConnection
@@ -34,6 +35,7 @@ class Mailbox:
     held_until: datetime | None
     held_reason: str
     failures: int
+    rests_until: datetime | None = None  # as Microsoft wants it: until then nothing is asked either
     waiting: "deque[Errand]" = field(default_factory=deque)  # calls that wait for a place on the wire
     drafted: "deque[Letter]" = field(default_factory=deque)  # emails that wait for their permit
     running: int = 0  # calls under way
@@ -46,6 +48,8 @@ class Mailbox:
 
     def hold(self, until: datetime, reason: str) -> None:
         """Nothing leaves before then. A longer hold stays."""
+        if reason in SILENT and (self.rests_until is None or self.rests_until < until):
+            self.rests_until = until
         if self.held_until is None or self.held_until < until:
             self.held_until, self.held_reason = until, reason
 

@@ -76,6 +76,7 @@ class Outcomes:
         return False
 
     def _draft_refused(self, letter: Letter, outcome: Outcome) -> None:
+        letter.draft_id = letter.draft_id or letter.replaces_draft  # its removal may be what was refused
         if letter.reply_to_item and outcome.status == 404:
             self._held(letter, "thread_lost")
         elif hold := MAILBOX_CODES.get(outcome.reason):
@@ -192,8 +193,8 @@ class Outcomes:
 
     def _look_again(self, letter: Letter) -> None:
         """What was asked of Microsoft was not done: as if it had not been asked."""
-        held = letter.mailbox.held_until or self.now
-        self.batch.look_later(letter, max(held, self.now + reconciling.PAUSES[0]))
+        rests_until = letter.mailbox.rests_until or self.now
+        self.batch.look_later(letter, max(rests_until, self.now + reconciling.PAUSES[0]))
 
     def disarmed(self, letter: Letter, outcome: Outcome) -> None:
         """Its drafts cannot be submitted any more: what left before that shows itself from here on."""
@@ -213,8 +214,8 @@ class Outcomes:
     def draft_again(self, letter: Letter, *, enrollment_active: bool, suppressed: bool) -> None:
         """It surely did not leave: it begins anew, if it still may."""
         if enrollment_active and not suppressed:
-            reason = reconciling.REDRAFTED if letter.state == State.DRAFTING else reconciling.RESUBMITTED
-            self.batch.put_back(letter, self.now, reason)
+            is_first = letter.state == State.DRAFTING and letter.reason != reconciling.RESUBMITTED
+            self.batch.put_back(letter, self.now, reconciling.REDRAFTED if is_first else reconciling.RESUBMITTED)
         else:
             self.withdrawn(letter, enrollment_active=enrollment_active, suppressed=suppressed)
 
@@ -227,7 +228,8 @@ class Outcomes:
             self._copy_found(letter, copy)
         else:
             restored_at = letter.mailbox.connection.restored_at or self.now
-            self.batch.look_later(letter, max(self.now, restored_at + self.pace.cool_down), looks=0)
+            sure_at = max(self.now + reconciling.PAUSES[0], restored_at + self.pace.cool_down)
+            self.batch.look_later(letter, sure_at, looks=0)
 
     def removed(self, letter: Letter, outcome: Outcome) -> None:
         """Of the removal of a draft that is no longer wanted. Its email may have begun anew meanwhile, with another."""
@@ -274,9 +276,9 @@ class Outcomes:
         self.batch.end(
             letter,
             State.FAILED if letter.state == State.DRAFTED else State.UNKNOWN,
-            "outcome_unknown",
+            reconciling.UNKNOWN,
             look_at=self.now,
             enrollment=Enrollment.State.HELD,
-            why="outcome_unknown",
+            why=reconciling.UNKNOWN,
         )
         self.batch.messages[-1].check_at = None  # nobody removes a draft that may be on its way

@@ -343,6 +343,7 @@ class Pump:
             self._disarm(letter, finding.drafts)
             return
         if finding.then == Then.DRAFT_AGAIN:
+            letter.draft_id = letter.draft_id or next(iter(finding.drafts), "")
             is_active, is_suppressed = picking.standing([letter.message_id])[letter.message_id]
             self._outcomes.draft_again(letter, enrollment_active=is_active, suppressed=is_suppressed)
         if finding.drafts:
@@ -380,9 +381,11 @@ class Pump:
             self._found(letter, found)
 
     def _each_later(self, letters: Sequence[Letter]) -> None:
+        now = self._clock()
         for letter in letters:
             letter.mailbox.open -= 1
-            self._batch.look_later(letter, self._clock(), still=(letter.state, letter.draft_id))
+            check_at = max(now, letter.mailbox.rests_until or now)
+            self._batch.look_later(letter, check_at, still=(letter.state, letter.draft_id))
 
     def _remove_draft(self, letter: Letter) -> None:
         call = partial(self._outbox.remove_drafts, letter.mailbox.lease, [letter.draft_id] if letter.draft_id else [])
@@ -550,8 +553,9 @@ class Pump:
         self._breaker.told(mailbox.id, outcome.kind, delay=outcome.delay, now=time.monotonic())
         self._outcomes.note(mailbox, outcome)
         errand.then(outcome)
-        if _is_stopped(mailbox, self._clock()):
-            self._unmake(mailbox, looks=mailbox.held_reason in SILENT)
+        now = self._clock()
+        if _is_stopped(mailbox, now):
+            self._unmake(mailbox, looks=mailbox.rests_until is not None and mailbox.rests_until > now)
 
     def _unmake_waiting(self) -> None:
         for mailbox in self._mailboxes.values():

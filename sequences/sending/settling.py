@@ -272,16 +272,17 @@ WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
         WHERE e.id = sequences_message.enrollment_id)
 RETURNING sequences_message.id
 """
-_CHANGE = """
+_HAS_NOT_LEFT = "v.state IN ('planned', 'drafting', 'drafted', 'cancelled')"  # so it has no permit any more
+_CHANGE = f"""
 UPDATE sequences_message SET
     state = v.state, reason = v.reason, check_at = v.check_at, attempts = v.attempts, draft_id = v.draft,
     internet_message_id = v.internet_id, conversation_id = v.conversation,
     sent_id = CASE WHEN v.sent_id = '' THEN sequences_message.sent_id ELSE v.sent_id END,
     sent_at = COALESCE(v.sent_at, CASE WHEN v.state = 'sent' THEN accepted_at END, sequences_message.sent_at),
-    permitted_at = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE permitted_at END,
-    permitted_to_id = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE permitted_to_id END,
-    grant_id = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN NULL ELSE grant_id END,
-    receipt = CASE WHEN v.state IN ('planned', 'drafting', 'drafted') THEN '' ELSE receipt END
+    permitted_at = CASE WHEN {_HAS_NOT_LEFT} THEN NULL ELSE permitted_at END,
+    permitted_to_id = CASE WHEN {_HAS_NOT_LEFT} THEN NULL ELSE permitted_to_id END,
+    grant_id = CASE WHEN {_HAS_NOT_LEFT} THEN NULL ELSE grant_id END,
+    receipt = CASE WHEN {_HAS_NOT_LEFT} THEN '' ELSE receipt END
 FROM v WHERE sequences_message.id = v.id AND sequences_message.epoch = v.epoch
     AND (v.still IS NULL OR (v.still = sequences_message.state AND v.still_draft = sequences_message.draft_id))
 """

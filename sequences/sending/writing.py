@@ -10,7 +10,7 @@ from mailconnect.models import MailConnection
 from mailconnect.receipts import body_hash
 from sequences.models import Enrollment, Message, Step
 from sequences.planning import mailbox_of
-from sequences.reconciling import REDRAFTED, RESUBMITTED
+from sequences.reconciling import REDRAFTED, RESUBMITTED, awaits_a_person
 from sequences.rendering import MissingValue, TemplateBroken, candidate_values, render, signature_of
 from sequences.scheduling import NeverOpen
 from sequences.sending.letters import EnrollmentChange, Letter, Plan
@@ -127,8 +127,9 @@ def _letter(one: Due, plan: Plan, step: Step, now: datetime) -> Letter:
     if previous:
         letter.reply_to_id, letter.reply_to_item = previous.id, previous.sent_id
         letter.reply_conversation = previous.conversation_id
-    if known and known.state not in _BEGINS_ANEW and known.state != Message.State.PLANNED:
-        raise Wait(now + _PUSHED_AHEAD)  # it is under way, and looked after by itself
+    is_under_way = known is not None and known.state not in _BEGINS_ANEW and known.state != Message.State.PLANNED
+    if known and (is_under_way or awaits_a_person(known.state, known.reason)):
+        raise Wait(now + _PUSHED_AHEAD)  # it is looked after by itself, or waits for a person's word
     if known:
         letter.message_id, letter.key = known.id, known.key
         letter.reason = known.reason if known.reason in (REDRAFTED, RESUBMITTED) else ""

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from mailconnect.reasons import SENTENCES
-from sequences import access, activating, deciding, receipts, reporting
+from sequences import access, activating, deciding, receipts, reconciling, reporting
 from sequences.access import MemberRequest
 from sequences.cleaning import for_page
 from sequences.deciding import AlreadyDecided
@@ -61,7 +61,7 @@ def message_page(request: MemberRequest, pk: int) -> HttpResponse:
         "may_edit": access.may_edit(request.user, message.sequence),
         "mails": IncomingMail.objects.of(request.user).filter(message=message).for_pages()[:20],
         "is_held": deciding.held_by(message),
-        "is_undecided": deciding.awaits(message),
+        "is_undecided": reconciling.awaits_a_person(message.state, message.reason),
     }
     return render(request, "sequences/message.html", context)
 

@@ -143,6 +143,101 @@ def test_is_removed_where_the_candidate_has_answered_meanwhile(
 
     assert states() == {State.CANCELLED: 1}
     assert tenant.messages(ALICE, "drafts") == []
+    message = Message.objects.get()
+    assert (message.permitted_at, message.receipt) == (None, "")
+
+
+def test_a_draft_of_which_nobody_heard_is_removed_however_often_that_fails(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    enrolled(sequence, 1, now)
+    tenant.fault(ALICE, "create_draft", "lost_after")
+    look(now, 0)
+    Enrollment.objects.update(state=Enrollment.State.STOPPED, reason="replied", due_at=None)
+    tenant.fault(ALICE, "patch", "status", status=503, times=2)
+
+    look(now, 2, 3, 4, 66, 130)
+
+    assert states() == {State.CANCELLED: 1}
+    assert tenant.messages(ALICE, "drafts") == []
+
+
+def test_once_is_once_even_if_the_second_draft_was_made_twice(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    lose_the_answer(tenant, sequence, now)
+    look(now, *UNTIL_DISARMED, *UNTIL_REPLACED[:-1])
+    tenant.fault(ALICE, "create_draft", "lost_after")
+    tenant.fault(ALICE, "send", "lost_before")
+
+    look(now, UNTIL_REPLACED[-1], 60, 62)
+    assert states() == {State.SENDING: 1}
+    look(now, *(62 + minutes for minutes in (*UNTIL_DISARMED, *UNTIL_REPLACED)))
+
+    assert states() == {State.UNKNOWN: 1}
+    assert len(tenant.calls(ALICE, "send")) == 2
+
+
+def test_a_draft_whose_removal_is_refused_is_not_forgotten(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    """It was put back while its sequence was paused; then its next draft is to take its place."""
+    enrolled(sequence, 1, now)
+    paused = Sequence.objects.filter(pk=sequence.pk)
+
+    def pause(point: str) -> None:
+        if point == "begin.after_commit":
+            paused.update(state=Sequence.State.PAUSED)
+
+    pump(observe=pause).run(seconds=3)
+    paused.update(state=Sequence.State.ACTIVE)
+    MailConnection.objects.update(due_at=now)
+    tenant.fault(ALICE, "patch", "status", status=409, code="ErrorSomethingElse")
+
+    look(now, 0, 62)
+
+    assert states() == {State.FAILED: 1}
+    assert tenant.messages(ALICE, "drafts") == []
+
+
+def test_what_nobody_can_tell_begins_anew_by_nobodys_word(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    """Of a restored database, whose row says that it was only drafted; then its candidate is let go on."""
+    enrolled(sequence, 1, now)
+    tenant.fault(ALICE, "send", "throttled", retry_after="1")
+    look(now, 0)
+    Message.objects.update(state=State.FAILED, reason="outcome_unknown", check_at=None)
+    Enrollment.objects.update(due_at=now)
+    MailConnection.objects.update(due_at=now)
+
+    look(now, 2)
+
+    assert states() == {State.FAILED: 1}
+    assert tenant.submits() == {}
+
+
+def test_a_mailbox_that_sends_nothing_more_today_is_left_alone_when_microsoft_says_so(
+    tenant: SandboxTenant, sequence: Sequence, now: datetime
+) -> None:
+    enrolled(sequence, 12, now)
+    tenant.fault(ALICE, "send", "lost_before", times=-1)
+    for minutes in range(0, 20, 2):
+        look(now, minutes)
+    tenant.clear_faults(ALICE)
+    MailConnection.objects.update(held_until=now + timedelta(hours=20), held_reason="daily_limit")
+    Message.objects.update(check_at=now + timedelta(minutes=20))
+    MailConnection.objects.update(due_at=now)
+    tenant.fault(ALICE, "list", "throttled", retry_after="600", times=-1)
+    before = len(tenant.calls(ALICE, "list"))
+
+    look(now, 20)
+
+    asked = len(tenant.calls(ALICE, "list")) - before
+    assert 1 <= asked <= 3  # as many as are under way at once
+    checked = [message.check_at - now for message in Message.objects.filter(state=State.SENDING) if message.check_at]
+    assert len(checked) > 3
+    assert timedelta(minutes=29) < min(checked) <= max(checked) < timedelta(minutes=36)
 
 
 def test_those_whom_its_owner_copied_in_get_nothing_either(

@@ -71,7 +71,7 @@ def test_that_was_not_sent_begins_anew(unknown: Message, alice: User, client_of:
     unknown.refresh_from_db()
     enrollment = unknown.enrollment
     enrollment.refresh_from_db()
-    assert unknown.state == Message.State.CANCELLED
+    assert (unknown.state, unknown.permitted_at, unknown.receipt) == (Message.State.CANCELLED, None, "")
     assert (enrollment.state, enrollment.next_position) == ("active", 1)
     assert enrollment.due_at is not None
 
