@@ -46,10 +46,10 @@ class Batch:
         self.begun = [letter for letter in self.begun if letter.state != Message.State.DRAFTING]
         return unbegun
 
-    def put_back(self, letter: Letter, due_at: datetime, reason: str = "") -> None:
+    def put_back(self, letter: Letter, due_at: datetime) -> None:
         """It waits in the queue, with the text that it has; a draft that is there is replaced by its next one."""
         letter.replaces_draft = letter.draft_id = letter.draft_id or letter.replaces_draft
-        self.messages.append(MessageChange(letter=letter, state=Message.State.PLANNED, reason=reason or letter.reason))
+        self.messages.append(MessageChange(letter=letter, state=Message.State.PLANNED, reason=letter.reason))
         self.enrollments.append(
             EnrollmentChange(
                 mailbox=letter.mailbox,

@@ -213,11 +213,9 @@ class Outcomes:
 
     def draft_again(self, letter: Letter, *, enrollment_active: bool, suppressed: bool) -> None:
         """It surely did not leave: it begins anew, if it still may."""
-        if enrollment_active and not suppressed:
-            is_first = letter.state == State.DRAFTING and letter.reason != reconciling.RESUBMITTED
-            self.batch.put_back(letter, self.now, reconciling.REDRAFTED if is_first else reconciling.RESUBMITTED)
-        else:
-            self.withdrawn(letter, enrollment_active=enrollment_active, suppressed=suppressed)
+        is_first = letter.state == State.DRAFTING and letter.reason != reconciling.RESUBMITTED
+        letter.reason = reconciling.REDRAFTED if is_first else reconciling.RESUBMITTED
+        self.withdrawn(letter, enrollment_active=enrollment_active, suppressed=suppressed)
 
     def found_after_restore(self, letter: Letter, outcome: Outcome) -> None:
         """Of the look before a draft. One that is there may have been submitted, so it stays for a while."""
