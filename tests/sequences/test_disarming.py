@@ -16,7 +16,7 @@ from mailconnect.models import MailConnection
 from sequences.models import Enrollment, Message, Sequence
 from tests.sandbox_tenant import SandboxTenant
 from tests.sequences.outreach import active_sequence, connected, enrolled
-from tests.sequences.test_sending import ALICE, pump, states
+from tests.sequences.test_sending import ALICE, pump, put_back_with_a_draft, states
 from tests.sequences.test_sending_crashes import Sleeper, later, send_in_rounds
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -181,17 +181,8 @@ def test_once_is_once_even_if_the_second_draft_was_made_twice(
 def test_a_draft_whose_removal_is_refused_is_not_forgotten(
     tenant: SandboxTenant, sequence: Sequence, now: datetime
 ) -> None:
-    """It was put back while its sequence was paused; then its next draft is to take its place."""
-    enrolled(sequence, 1, now)
-    paused = Sequence.objects.filter(pk=sequence.pk)
-
-    def pause(point: str) -> None:
-        if point == "begin.after_commit":
-            paused.update(state=Sequence.State.PAUSED)
-
-    pump(observe=pause).run(seconds=3)
-    paused.update(state=Sequence.State.ACTIVE)
-    MailConnection.objects.update(due_at=now)
+    """Of an email that was put back: its next draft is to take the place of the first."""
+    put_back_with_a_draft(sequence, now)
     tenant.fault(ALICE, "patch", "status", status=409, code="ErrorSomethingElse")
 
     look(now, 0, 62)

@@ -597,7 +597,8 @@ def test_nothing_begins_of_a_sequence_that_was_paused_after_it_was_planned(
     assert Enrollment.objects.get().due_at is not None
 
 
-def test_a_draft_that_was_put_back_is_replaced(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+def put_back_with_a_draft(sequence: Sequence, now: datetime) -> None:
+    """Its sequence was paused while the draft was made; it is active again."""
     enrolled(sequence, 1, now)
     paused = Sequence.objects.filter(pk=sequence.pk)
 
@@ -606,9 +607,13 @@ def test_a_draft_that_was_put_back_is_replaced(tenant: SandboxTenant, sequence: 
             paused.update(state=Sequence.State.PAUSED)
 
     pump(observe=pause).run(seconds=3)
-    assert len(tenant.messages(ALICE, "drafts")) == 1
     paused.update(state=Sequence.State.ACTIVE)
     MailConnection.objects.update(due_at=now)
+
+
+def test_a_draft_that_was_put_back_is_replaced(tenant: SandboxTenant, sequence: Sequence, now: datetime) -> None:
+    put_back_with_a_draft(sequence, now)
+    assert len(tenant.messages(ALICE, "drafts")) == 1
     pump().run(seconds=3)
 
     assert len(tenant.sent(ALICE, 1)) == 1
